@@ -1,0 +1,7 @@
+//! The doorway; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pitstop::cli::main()
+}

@@ -1,0 +1,1 @@
+//! Proof that the app is healthy: http, tcp, command.

@@ -1,0 +1,1 @@
+//! In and out of rotation: HAProxy's admin state, the redirect, the gate.
