@@ -56,11 +56,7 @@ fn describe(holder: Option<&Holder>) -> String {
         return "it has just begun".to_owned();
     };
     let step = holder.step.map_or("starting", Step::name);
-    let reason = holder
-        .reason
-        .as_deref()
-        .map(|reason| format!(", because {reason:?}"))
-        .unwrap_or_default();
+    let reason = holder.reason.as_deref().map(|reason| format!(", because {reason:?}")).unwrap_or_default();
     format!(
         "{} (pid {}) by {} since {}, now in step \"{step}\"{reason}",
         holder.run, holder.pid, holder.who, holder.since
@@ -96,11 +92,7 @@ impl Claim {
         // Asked, not tried: trying would for a moment keep a run from its claim.
         let mut lock = whole_file();
         fcntl(&file, FcntlArg::F_OFD_GETLK(&mut lock)).ok()?;
-        if lock.l_type == libc::F_UNLCK as i16 {
-            None
-        } else {
-            read(&mut file)
-        }
+        if lock.l_type == libc::F_UNLCK as i16 { None } else { read(&mut file) }
     }
 
     /// Records the step, for those who are told that the app is held. Not worth failing a run.
@@ -121,13 +113,7 @@ impl Claim {
 
 /// An exclusive lock of the open file description, from the first byte to the last (fcntl(2), "Open file description locks").
 fn whole_file() -> libc::flock {
-    libc::flock {
-        l_type: libc::F_WRLCK as i16,
-        l_whence: libc::SEEK_SET as i16,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    }
+    libc::flock { l_type: libc::F_WRLCK as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 }
 }
 
 fn read(file: &mut File) -> Option<Holder> {

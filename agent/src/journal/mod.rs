@@ -44,21 +44,16 @@ pub enum JournalError {
 
 impl JournalError {
     fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        |source| Self::Io {
-            path: path.to_owned(),
-            source,
-        }
+        |source| Self::Io { path: path.to_owned(), source }
     }
 
     /// What to type next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Io { source, path } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                Some(format!(
-                    "run as root, or give --state-dir (or PITSTOP_STATE_DIR) a folder of your own instead of {}",
-                    path.display()
-                ))
-            }
+            Self::Io { source, path } if source.kind() == std::io::ErrorKind::PermissionDenied => Some(format!(
+                "run as root, or give --state-dir (or PITSTOP_STATE_DIR) a folder of your own instead of {}",
+                path.display()
+            )),
             Self::Io { .. } => None,
             Self::Damaged { path, .. } => Some(format!(
                 "read it (`cat {0}`), compare with `pitstop status`, then move it away (`mv {0} {0}.damaged`)",

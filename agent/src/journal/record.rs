@@ -125,10 +125,6 @@ impl Entry {
             return Err("the checksum does not match".to_owned());
         }
         let entry: Self = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        if entry.v == VERSION {
-            Ok(entry)
-        } else {
-            Err(format!("version {} is not known", entry.v))
-        }
+        if entry.v == VERSION { Ok(entry) } else { Err(format!("version {} is not known", entry.v)) }
     }
 }

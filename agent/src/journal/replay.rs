@@ -38,20 +38,11 @@ pub fn last_run(state_dir: &Path, app: &str) -> Result<Option<Last>, JournalErro
         let Some(line) = line.strip_suffix('\n') else {
             break;
         };
-        let entry = Entry::from_line(line).map_err(|why| JournalError::Damaged {
-            path: path.clone(),
-            line: index + 1,
-            why,
-        })?;
+        let entry =
+            Entry::from_line(line).map_err(|why| JournalError::Damaged { path: path.clone(), line: index + 1, why })?;
         match &mut last {
             Some(last) if last.run == entry.run => last.records.push(entry.record),
-            _ => {
-                last = Some(Last {
-                    run: entry.run,
-                    began: entry.at,
-                    records: vec![entry.record],
-                })
-            }
+            _ => last = Some(Last { run: entry.run, began: entry.at, records: vec![entry.record] }),
         }
     }
     Ok(last)

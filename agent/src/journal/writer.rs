@@ -33,12 +33,7 @@ impl Journal {
             .map_err(JournalError::io(&path))?;
         drop_torn_tail(&mut file).map_err(JournalError::io(&path))?;
         sync_dir(&dir)?;
-        Ok(Self {
-            file,
-            path,
-            run: run.to_owned(),
-            seq: 0,
-        })
+        Ok(Self { file, path, run: run.to_owned(), seq: 0 })
     }
 
     /// Appends one record and returns when it is on disk.
@@ -46,13 +41,7 @@ impl Journal {
     /// It blocks the thread on purpose: nothing else of the run may happen before.
     pub fn append(&mut self, record: Record) -> Result<(), JournalError> {
         self.seq += 1;
-        let entry = Entry {
-            v: VERSION,
-            seq: self.seq,
-            run: self.run.clone(),
-            at: now(),
-            record,
-        };
+        let entry = Entry { v: VERSION, seq: self.seq, run: self.run.clone(), at: now(), record };
         let line = entry.to_line().map_err(std::io::Error::from);
         line.and_then(|line| self.file.write_all(line.as_bytes()))
             .and_then(|()| self.file.sync_data())
@@ -68,15 +57,8 @@ fn now() -> String {
 /// Creates the folder of `app`, so that it survives a power cut: each new folder is synced into its parent.
 pub(super) fn create_app_dir(state_dir: &Path, app: &str) -> Result<PathBuf, JournalError> {
     let dir = app_dir(state_dir, app);
-    let missing: Vec<_> = dir
-        .ancestors()
-        .take_while(|folder| !folder.exists())
-        .collect();
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o750)
-        .create(&dir)
-        .map_err(JournalError::io(&dir))?;
+    let missing: Vec<_> = dir.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::DirBuilder::new().recursive(true).mode(0o750).create(&dir).map_err(JournalError::io(&dir))?;
     for folder in missing.iter().filter_map(|folder| folder.parent()) {
         sync_dir(folder)?;
     }
@@ -84,27 +66,14 @@ pub(super) fn create_app_dir(state_dir: &Path, app: &str) -> Result<PathBuf, Jou
 }
 
 fn sync_dir(dir: &Path) -> Result<(), JournalError> {
-    let dir_or_here = if dir.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        dir
-    };
-    File::open(dir_or_here)
-        .and_then(|dir| dir.sync_all())
-        .map_err(JournalError::io(dir))
+    let dir_or_here = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    File::open(dir_or_here).and_then(|dir| dir.sync_all()).map_err(JournalError::io(dir))
 }
 
 fn drop_torn_tail(file: &mut File) -> std::io::Result<()> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(0))?;
     file.read_to_end(&mut bytes)?;
-    let whole = bytes
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |newline| newline + 1);
-    if whole < bytes.len() {
-        file.set_len(whole as u64)
-    } else {
-        Ok(())
-    }
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    if whole < bytes.len() { file.set_len(whole as u64) } else { Ok(()) }
 }

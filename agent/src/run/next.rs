@@ -76,20 +76,14 @@ impl Run {
             (Step::Preflight, Interrupted) => self.end(Ending::Undone),
             (Step::Preflight, _) => self.end(Ending::Refused),
 
-            (Step::Claim, Done) => Some(if self.goal == Goal::In {
-                Step::Ready
-            } else {
-                Step::Soften
-            }),
+            (Step::Claim, Done) => Some(if self.goal == Goal::In { Step::Ready } else { Step::Soften }),
             (Step::Claim, Held) => self.end(Ending::Held),
             (Step::Claim, _) => self.release(Ending::Refused),
 
             (Step::Soften, Done) => Some(Step::Settle),
             (Step::Settle, Done) => Some(Step::TakeOut),
             // Where going down kills sessions, `maint` is their end: that is what was asked for.
-            (Step::Settle, TimedOut) if policy.on_timeout != OnTimeout::Abort => {
-                Some(Step::TakeOut)
-            }
+            (Step::Settle, TimedOut) if policy.on_timeout != OnTimeout::Abort => Some(Step::TakeOut),
             (Step::TakeOut, Done) => Some(Step::AwaitOut),
             (Step::AwaitOut, Done) => Some(Step::Drain),
 
@@ -167,11 +161,7 @@ impl Run {
 
     /// Nothing is in flight any more: the stop comes next, or for `out` the end.
     fn drained(&self) -> Step {
-        if self.goal == Goal::Out {
-            Step::Release
-        } else {
-            Step::LastLook
-        }
+        if self.goal == Goal::Out { Step::Release } else { Step::LastLook }
     }
 
     /// The app did not come up: once more, or the revert first, or it stays out.

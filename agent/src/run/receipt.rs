@@ -80,27 +80,15 @@ pub struct Ledger {
 impl Ledger {
     /// Takes down what `pid` says now. A process first seen later began at zero.
     pub fn note(&mut self, pid: u32, now: Counters) {
-        let start = if self.first.is_none() {
-            now
-        } else {
-            Counters::default()
-        };
+        let start = if self.first.is_none() { now } else { Counters::default() };
         self.first.get_or_insert(pid);
         self.seen.entry(pid).or_insert((start, now)).1 = now;
     }
 
     /// The change since the first note.
     pub fn delta(&self) -> Delta {
-        let counters = self
-            .seen
-            .values()
-            .fold(Counters::default(), |sum, (start, now)| {
-                sum.plus(now.since(*start))
-            });
-        Delta {
-            counters,
-            complete: self.seen.len() <= 1,
-        }
+        let counters = self.seen.values().fold(Counters::default(), |sum, (start, now)| sum.plus(now.since(*start)));
+        Delta { counters, complete: self.seen.len() <= 1 }
     }
 }
 
@@ -134,11 +122,7 @@ impl Receipt {
 
     /// Requests that failed, and whether that is all of them (`false`: at least so many).
     pub fn failed(&self) -> (u64, bool) {
-        let failed = self
-            .balancers
-            .values()
-            .map(|delta| delta.counters.failed())
-            .sum();
+        let failed = self.balancers.values().map(|delta| delta.counters.failed()).sum();
         (failed, self.balancers.values().all(|delta| delta.complete))
     }
 }
@@ -148,10 +132,7 @@ mod tests {
     use super::*;
 
     fn sessions(sessions: u64) -> Counters {
-        Counters {
-            sessions,
-            ..Counters::default()
-        }
+        Counters { sessions, ..Counters::default() }
     }
 
     #[test]
@@ -159,31 +140,14 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.note(1, sessions(100));
         ledger.note(1, sessions(110));
-        assert_eq!(
-            ledger.delta(),
-            Delta {
-                counters: sessions(10),
-                complete: true
-            }
-        );
+        assert_eq!(ledger.delta(), Delta { counters: sessions(10), complete: true });
         ledger.note(2, sessions(5));
-        assert_eq!(
-            ledger.delta(),
-            Delta {
-                counters: sessions(15),
-                complete: false
-            }
-        );
+        assert_eq!(ledger.delta(), Delta { counters: sessions(15), complete: false });
     }
 
     #[test]
     fn an_answer_cut_by_the_app_counts_once() {
-        let counters = Counters {
-            response_errors: 2,
-            server_aborts: 3,
-            connect_errors: 1,
-            ..Counters::default()
-        };
+        let counters = Counters { response_errors: 2, server_aborts: 3, connect_errors: 1, ..Counters::default() };
         assert_eq!(counters.failed(), 4);
     }
 }

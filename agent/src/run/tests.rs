@@ -1,10 +1,5 @@
 //! Promises of the core, over random outcomes.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use proptest::prelude::*;
 
@@ -29,11 +24,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    let on_timeout = prop_oneof![
-        Just(OnTimeout::Abort),
-        Just(OnTimeout::Proceed),
-        Just(OnTimeout::ShutdownSessions)
-    ];
+    let on_timeout = prop_oneof![Just(OnTimeout::Abort), Just(OnTimeout::Proceed), Just(OnTimeout::ShutdownSessions)];
     (on_timeout, 1..4_u32, any::<bool>()).prop_map(|(on_timeout, attempts, can_revert)| Policy {
         on_timeout,
         attempts,
@@ -49,12 +40,7 @@ fn goal() -> impl Strategy<Value = Goal> {
 fn trace(goal: Goal, policy: &Policy, outcomes: &[Outcome]) -> (Vec<(Step, Outcome)>, Run) {
     let mut run = Run::new(goal);
     let mut steps = Vec::new();
-    for outcome in outcomes
-        .iter()
-        .copied()
-        .chain(std::iter::repeat(Outcome::Done))
-        .take(ENOUGH)
-    {
+    for outcome in outcomes.iter().copied().chain(std::iter::repeat(Outcome::Done)).take(ENOUGH) {
         let Some(step) = run.step else { break };
         steps.push((step, outcome));
         run = run.after(outcome, policy);
@@ -153,11 +139,7 @@ proptest! {
 
 #[test]
 fn a_run_without_trouble_takes_the_steps_in_order() {
-    let policy = Policy {
-        on_timeout: OnTimeout::Abort,
-        attempts: 1,
-        can_revert: false,
-    };
+    let policy = Policy { on_timeout: OnTimeout::Abort, attempts: 1, can_revert: false };
     let (steps, run) = trace(Goal::Restart, &policy, &[]);
     let names: Vec<_> = steps.iter().map(|(step, _)| step.name()).collect();
     assert_eq!(
@@ -183,54 +165,27 @@ fn a_run_without_trouble_takes_the_steps_in_order() {
 
 #[test]
 fn an_app_that_never_becomes_ready_is_tried_again_then_reverted_once_then_stays_out() {
-    let policy = Policy {
-        on_timeout: OnTimeout::Abort,
-        attempts: 2,
-        can_revert: true,
-    };
+    let policy = Policy { on_timeout: OnTimeout::Abort, attempts: 2, can_revert: true };
     let mut run = Run::new(Goal::Restart);
     let mut steps = Vec::new();
     while let Some(step) = run.step {
         steps.push(step);
-        run = run.after(
-            if step == Step::Ready {
-                Outcome::TimedOut
-            } else {
-                Outcome::Done
-            },
-            &policy,
-        );
+        run = run.after(if step == Step::Ready { Outcome::TimedOut } else { Outcome::Done }, &policy);
     }
     let tail = &steps[8..];
     use Step::{Alert, Ready, Release, Restart, Revert};
-    assert_eq!(
-        tail,
-        [
-            Restart, Ready, Restart, Ready, Revert, Restart, Ready, Alert, Release
-        ]
-    );
+    assert_eq!(tail, [Restart, Ready, Restart, Ready, Revert, Restart, Ready, Alert, Release]);
     assert_eq!(run.ending, Ending::StaysOut);
 }
 
 #[test]
 fn a_guard_that_fails_at_the_last_look_is_tried_once_more_then_undone() {
-    let policy = Policy {
-        on_timeout: OnTimeout::Abort,
-        attempts: 1,
-        can_revert: false,
-    };
+    let policy = Policy { on_timeout: OnTimeout::Abort, attempts: 1, can_revert: false };
     let mut run = Run::new(Goal::Restart);
     let mut undone = 0;
     while let Some(step) = run.step {
         undone += u32::from(step == Step::Undo);
-        run = run.after(
-            if step == Step::LastLook {
-                Outcome::BelowGuard
-            } else {
-                Outcome::Done
-            },
-            &policy,
-        );
+        run = run.after(if step == Step::LastLook { Outcome::BelowGuard } else { Outcome::Done }, &policy);
     }
     assert_eq!(undone, 2);
     assert_eq!(run.ending, Ending::Undone);
