@@ -59,3 +59,14 @@ impl Default for Pace {
         Self::new()
     }
 }
+
+impl std::fmt::Display for Left {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let place = &self.place;
+        match (self.sessions, self.queued) {
+            (sessions, 0) => write!(f, "{sessions} in {place}"),
+            (0, queued) => write!(f, "{queued} waiting for {place}"),
+            (sessions, queued) => write!(f, "{sessions} in {place} and {queued} waiting"),
+        }
+    }
+}

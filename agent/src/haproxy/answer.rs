@@ -74,6 +74,11 @@ impl<'a> Answer<'a> {
         )
     }
 
+    pub(super) fn level(&mut self) -> Result<String, ErrorKind> {
+        let known = |text: &str| matches!(text.trim_end(), "admin" | "operator" | "user");
+        self.section(plain_end).read(&Command::ShowCliLevel, known, |text| Some(text.trim_end().to_owned()))
+    }
+
     /// The answers to the acts at the end of a line: one empty line each, and nothing else.
     pub(super) fn acts(self, acts: &[Act]) -> Result<(), ErrorKind> {
         let words = self.rest.trim_matches('\n');

@@ -52,6 +52,11 @@ impl Client {
         self.ask(vec![], |_| Ok(())).await.map(|(info, ())| info)
     }
 
+    /// What this socket may do: `admin`, `operator` or `user`. Known to every level, since 1.8.
+    pub async fn level(&self) -> Result<String, Error> {
+        self.ask(vec![Command::ShowCliLevel], |answer| answer.level()).await.map(|(_, level)| level)
+    }
+
     /// The rows of these servers, by proxy id and server id as in [`ServerState`]. It costs HAProxy the same for 3 servers and for
     /// 10,000. Every row is the one asked for; a missing one is [`ErrorKind::NoSuchRow`]. Ids may change at a reload, so compare
     /// [`StatRow::is`] and [`Info::pid`].
