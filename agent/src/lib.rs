@@ -8,6 +8,7 @@
 //! | [`config`] | `pitstop.toml`: as written (`file`), then checked (`settings`) |
 //! | [`run`] | the pure core of a pit stop: what comes next, and what it cost |
 //! | [`engine`] | the one place that acts: intent, act, outcome, event |
+//! | [`events`] | the one stream of events that people and pipelines see |
 //! | [`journal`] | intent and outcome on disk, and the claim on an app |
 //! | [`rotation`] | taking an app out and putting it back: HAProxy's admin state, the redirect, the gate |
 //! | [`drain`] | the witnesses that say how much is in flight |
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod config;
 pub mod drain;
 pub mod engine;
+pub mod events;
 pub mod haproxy;
 pub mod journal;
 pub mod probe;

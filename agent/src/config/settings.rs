@@ -69,9 +69,7 @@ pub struct Label(String);
 
 /// Why a text is not a [`Label`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a name here is 1 to 64 letters, digits, `_`, `.` or `-`, starting with a letter, digit or `_`"
-)]
+#[error("a name here is 1 to 64 letters, digits, `_`, `.` or `-`, starting with a letter, digit or `_`")]
 pub struct LabelError;
 
 impl Label {
@@ -86,14 +84,8 @@ impl TryFrom<String> for Label {
 
     fn try_from(text: String) -> Result<Self, LabelError> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-        let good = (1..=64).contains(&text.len())
-            && text.chars().all(allowed)
-            && !text.starts_with(['.', '-']);
-        if good {
-            Ok(Self(text))
-        } else {
-            Err(LabelError)
-        }
+        let good = (1..=64).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with(['.', '-']);
+        if good { Ok(Self(text)) } else { Err(LabelError) }
     }
 }
 

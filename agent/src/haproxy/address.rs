@@ -19,9 +19,7 @@ pub enum Address {
 
 /// Why a text is not an [`Address`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "expected an absolute path, or tcp:ADDRESS:PORT as in \"tcp:10.0.0.5:9999\" or \"tcp:[fd00::5]:9999\""
-)]
+#[error("expected an absolute path, or tcp:ADDRESS:PORT as in \"tcp:10.0.0.5:9999\" or \"tcp:[fd00::5]:9999\"")]
 pub struct AddressError;
 
 impl FromStr for Address {

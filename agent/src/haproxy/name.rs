@@ -21,9 +21,7 @@ pub enum NameError {
     #[error("a name must not be empty")]
     Empty,
     /// A character that HAProxy does not allow in a name.
-    #[error(
-        "{character:?} is not allowed in a HAProxy name (letters, digits, `_`, `.`, `:` and `-` are)"
-    )]
+    #[error("{character:?} is not allowed in a HAProxy name (letters, digits, `_`, `.`, `:` and `-` are)")]
     Character {
         /// The first such character.
         character: char,
@@ -88,10 +86,7 @@ impl FromStr for ServerId {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let (backend, server) = text.split_once('/').ok_or(NameError::NoBackend)?;
-        Ok(Self {
-            backend: backend.parse()?,
-            server: server.parse()?,
-        })
+        Ok(Self { backend: backend.parse()?, server: server.parse()? })
     }
 }
 

@@ -1,1 +1,64 @@
-//! Intent and outcome on disk.
+//! Intent and outcome on disk, and the claim on an app.
+//!
+//! Under the state directory each app has a folder: `apps/APP/journal`, to which every run appends, and `apps/APP/claim`.
+
+mod claim;
+mod record;
+mod replay;
+mod writer;
+
+use std::path::{Path, PathBuf};
+
+pub use claim::{Claim, ClaimError, Holder};
+pub use record::{Entry, Found, Record};
+pub use replay::{Last, last_run};
+pub use writer::Journal;
+
+/// The folder of one app under the state directory.
+pub fn app_dir(state_dir: &Path, app: &str) -> PathBuf {
+    state_dir.join("apps").join(app)
+}
+
+/// Why the journal can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A record in the middle is damaged.
+    #[error("{}:{line}: damaged record: {why}", path.display())]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl JournalError {
+    fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    /// What to type next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Io { source, path } if source.kind() == std::io::ErrorKind::PermissionDenied => Some(format!(
+                "run as root, or give --state-dir (or PITSTOP_STATE_DIR) a folder of your own instead of {}",
+                path.display()
+            )),
+            Self::Io { .. } => None,
+            Self::Damaged { path, .. } => Some(format!(
+                "read it (`cat {0}`), compare with `pitstop status`, then move it away (`mv {0} {0}.damaged`)",
+                path.display()
+            )),
+        }
+    }
+}

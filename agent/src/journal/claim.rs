@@ -1,0 +1,123 @@
+//! One run per app and host at a time.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use serde::{Deserialize, Serialize};
+
+use super::writer::create_app_dir;
+use super::{JournalError, app_dir};
+use crate::run::{Goal, Step};
+
+/// The claim on an app: a kernel lock, which our death gives back by itself, and a record of who holds it.
+#[derive(Debug)]
+pub struct Claim {
+    file: File,
+    holder: Holder,
+}
+
+/// Who holds an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The process.
+    pub pid: u32,
+    /// The run.
+    pub run: String,
+    /// What it is for.
+    pub goal: Goal,
+    /// Who called.
+    pub who: String,
+    /// Since when (RFC 3339).
+    pub since: String,
+    /// Why, in the caller's words.
+    pub reason: Option<String>,
+    /// Which step it is in.
+    pub step: Option<Step>,
+}
+
+/// Why an app could not be claimed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// Another run holds it. The record may be unreadable for the moment in which it is written.
+    #[error("another run holds this app: {}", describe(.0.as_ref()))]
+    Held(Option<Holder>),
+    /// The state directory can't be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+fn describe(holder: Option<&Holder>) -> String {
+    let Some(holder) = holder else {
+        return "it has just begun".to_owned();
+    };
+    let step = holder.step.map_or("starting", Step::name);
+    let reason = holder.reason.as_deref().map(|reason| format!(", because {reason:?}")).unwrap_or_default();
+    format!(
+        "{} (pid {}) by {} since {}, now in step \"{step}\"{reason}",
+        holder.run, holder.pid, holder.who, holder.since
+    )
+}
+
+impl Claim {
+    /// Takes the claim, or says who has it. Never waits.
+    pub fn take(state_dir: &Path, app: &str, holder: Holder) -> Result<Self, ClaimError> {
+        let path = create_app_dir(state_dir, app)?.join("claim");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .mode(0o640)
+            .open(&path)
+            .map_err(JournalError::io(&path))?;
+        let mut claim = Self { file, holder };
+        match fcntl(&claim.file, FcntlArg::F_OFD_SETLK(&whole_file())) {
+            Ok(_) => claim.write().map_err(JournalError::io(&path))?,
+            Err(Errno::EAGAIN | Errno::EACCES) => {
+                return Err(ClaimError::Held(read(&mut claim.file)));
+            }
+            Err(errno) => return Err(JournalError::io(&path)(errno.into()).into()),
+        }
+        Ok(claim)
+    }
+
+    /// Who holds `app` now, if anyone.
+    pub fn holder(state_dir: &Path, app: &str) -> Option<Holder> {
+        let mut file = File::open(app_dir(state_dir, app).join("claim")).ok()?;
+        // Asked, not tried: trying would for a moment keep a run from its claim.
+        let mut lock = whole_file();
+        fcntl(&file, FcntlArg::F_OFD_GETLK(&mut lock)).ok()?;
+        if lock.l_type == libc::F_UNLCK as i16 { None } else { read(&mut file) }
+    }
+
+    /// Records the step, for those who are told that the app is held. Not worth failing a run.
+    pub fn set_step(&mut self, step: Step) {
+        self.holder.step = Some(step);
+        if let Err(error) = self.write() {
+            tracing::debug!(%error, "could not record the step in the claim");
+        }
+    }
+
+    fn write(&mut self) -> std::io::Result<()> {
+        let text = serde_json::to_string(&self.holder)?;
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(text.as_bytes())
+    }
+}
+
+/// An exclusive lock of the open file description, from the first byte to the last (fcntl(2), "Open file description locks").
+fn whole_file() -> libc::flock {
+    libc::flock { l_type: libc::F_WRLCK as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 }
+}
+
+fn read(file: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}

@@ -1,0 +1,79 @@
+//! Appends to a journal. What [`Journal::append`] has returned from survives a power cut.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::record::{Entry, Record, VERSION};
+use super::{JournalError, app_dir};
+
+/// One run's hand on its app's journal.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+    run: String,
+    seq: u64,
+}
+
+impl Journal {
+    /// Opens the journal of `app` for `run`; the caller holds the app's claim.
+    ///
+    /// A torn last record (a write cut by a power loss) is dropped. On return the file and its folder are on disk.
+    pub fn open(state_dir: &Path, app: &str, run: &str) -> Result<Self, JournalError> {
+        let dir = create_app_dir(state_dir, app)?;
+        let path = dir.join("journal");
+        let mut file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .append(true)
+            .mode(0o640)
+            .open(&path)
+            .map_err(JournalError::io(&path))?;
+        drop_torn_tail(&mut file).map_err(JournalError::io(&path))?;
+        sync_dir(&dir)?;
+        Ok(Self { file, path, run: run.to_owned(), seq: 0 })
+    }
+
+    /// Appends one record and returns when it is on disk.
+    ///
+    /// It blocks the thread on purpose: nothing else of the run may happen before.
+    pub fn append(&mut self, record: Record) -> Result<(), JournalError> {
+        self.seq += 1;
+        let entry = Entry { v: VERSION, seq: self.seq, run: self.run.clone(), at: now(), record };
+        let line = entry.to_line().map_err(std::io::Error::from);
+        line.and_then(|line| self.file.write_all(line.as_bytes()))
+            .and_then(|()| self.file.sync_data())
+            .map_err(JournalError::io(&self.path))
+    }
+}
+
+/// Wall time for people, to the microsecond.
+fn now() -> String {
+    format!("{:.6}", jiff::Timestamp::now())
+}
+
+/// Creates the folder of `app`, so that it survives a power cut: each new folder is synced into its parent.
+pub(super) fn create_app_dir(state_dir: &Path, app: &str) -> Result<PathBuf, JournalError> {
+    let dir = app_dir(state_dir, app);
+    let missing: Vec<_> = dir.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::DirBuilder::new().recursive(true).mode(0o750).create(&dir).map_err(JournalError::io(&dir))?;
+    for folder in missing.iter().filter_map(|folder| folder.parent()) {
+        sync_dir(folder)?;
+    }
+    Ok(dir)
+}
+
+fn sync_dir(dir: &Path) -> Result<(), JournalError> {
+    let dir_or_here = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    File::open(dir_or_here).and_then(|dir| dir.sync_all()).map_err(JournalError::io(dir))
+}
+
+fn drop_torn_tail(file: &mut File) -> std::io::Result<()> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut bytes)?;
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    if whole < bytes.len() { file.set_len(whole as u64) } else { Ok(()) }
+}

@@ -1,0 +1,408 @@
+//! HAProxy's admin state: `drain`, `maint` and `ready` over an app's main and backup entries on one balancer.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+
+use super::{Move, Rotation, RotationError, Standing};
+use crate::config::settings::{App, Balancer, PutBack};
+use crate::drain::{Left, Pace, Sighting};
+use crate::haproxy::{
+    self, Act, AdminAction, Client, ErrorKind, Info, Name, OperationalState, ServerId, ServerState, StatRow, Weight,
+};
+use crate::journal::Found;
+use crate::run::Counters;
+
+/// How long a dying worker or a busy socket is tried again.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// An app's entries on one balancer.
+#[derive(Debug)]
+pub struct Admin {
+    name: String,
+    client: Client,
+    entries: Vec<Entry>,
+    put_back: PutBack,
+    /// Percent of the full weight at put-back.
+    ramp_from: Option<u8>,
+    /// Only looks, never writes: the redirect alone takes the app out.
+    read_only: bool,
+    /// The process that last answered.
+    pid: Option<u32>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    server: ServerId,
+    backup: bool,
+    /// Proxy id and server id for targeted `show stat`; they may change at a reload.
+    ids: (u32, u32),
+    found: Option<Found>,
+}
+
+/// What one poll of a balancer saw.
+#[derive(Debug, Clone)]
+pub struct Poll {
+    /// Who answered.
+    pub info: Info,
+    /// Another process than the last time: a reload, which forgets `drain` and `maint`.
+    pub reloaded: bool,
+    /// One row an entry: the main entries, then the backups.
+    pub rows: Vec<StatRow>,
+}
+
+impl Poll {
+    /// What is in flight here, as a witness.
+    pub fn sighting(&self, balancer: &str) -> Sighting {
+        let left = self.rows.iter().filter(|row| row.scur + row.qcur > 0).map(|row| Left {
+            place: format!("{}/{}", row.proxy, row.server),
+            sessions: row.scur,
+            queued: row.qcur,
+        });
+        Sighting { witness: balancer.to_owned(), pid: Some(self.info.pid), left: left.collect() }
+    }
+
+    /// The counters of the receipt, summed over the entries.
+    pub fn counters(&self) -> Counters {
+        self.rows.iter().fold(Counters::default(), |sum, row| {
+            sum.plus(Counters {
+                sessions: row.stot,
+                connect_errors: row.econ,
+                response_errors: row.eresp,
+                server_aborts: row.srv_abrt,
+                client_aborts: row.cli_abrt,
+                retries: row.wretr,
+                redispatches: row.wredis,
+                answers_5xx: row.hrsp_5xx,
+            })
+        })
+    }
+}
+
+impl Admin {
+    /// The app's entries on `balancer`; `None` where it has no socket.
+    pub fn new(app: &App, balancer: &Balancer) -> Option<Self> {
+        let client = Client::new(balancer.socket.clone()?);
+        let entry =
+            |backup| move |server: &ServerId| Entry { server: server.clone(), backup, ids: (0, 0), found: None };
+        let mains = app.servers.iter().map(entry(false));
+        let entries = mains.chain(app.backups.iter().map(entry(true))).collect();
+        Some(Self {
+            name: balancer.name.to_string(),
+            client,
+            entries,
+            put_back: app.put_back,
+            ramp_from: app.ramp.as_ref().map(|ramp| ramp.from),
+            read_only: app.redirect.as_ref().is_some_and(|redirect| redirect.alone),
+            pid: None,
+        })
+    }
+
+    /// The balancer's name in `pitstop.toml`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The connection to it.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether it is only looked at.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// What was found, entry by entry.
+    pub fn found(&self) -> Vec<Found> {
+        self.entries.iter().filter_map(|entry| entry.found.clone()).collect()
+    }
+
+    /// Entries that someone else had in maintenance: they are left so.
+    pub fn left_alone(&self) -> Vec<ServerId> {
+        let alone = self.entries.iter().filter(|entry| !entry.is_ours());
+        alone.map(|entry| entry.server.clone()).collect()
+    }
+
+    /// Looks how every entry is, and keeps it as what undo restores.
+    pub async fn find(&mut self) -> Result<Vec<ServerState>, RotationError> {
+        let states = self.states().await?;
+        for (entry, state) in self.entries.iter_mut().zip(&states) {
+            entry.found = Some(Found {
+                server: entry.server.clone(),
+                backup: entry.backup,
+                admin: state.admin.0,
+                op: u32::from(state.operational),
+                weight: state.weight,
+                checked: state.check.enabled(),
+            });
+        }
+        Ok(states)
+    }
+
+    /// How every entry is now: the main entries, then the backups.
+    pub async fn states(&mut self) -> Result<Vec<ServerState>, RotationError> {
+        let backends: BTreeSet<Name> = self.entries.iter().map(|entry| entry.server.backend.clone()).collect();
+        let mut known = Vec::new();
+        for backend in &backends {
+            let (info, states) = self.patiently(|| self.client.servers_state(Some(backend))).await?;
+            self.pid = Some(info.pid);
+            known.extend(states);
+        }
+        let mut states = Vec::new();
+        for entry in &mut self.entries {
+            let Some(state) = known.iter().find(|state| state.id == entry.server) else {
+                return Err(RotationError::NoSuchServer {
+                    balancer: self.name.clone(),
+                    server: entry.server.clone(),
+                    known: known.into_iter().map(|state| state.id).collect(),
+                });
+            };
+            entry.ids = (state.backend_id, state.server_id);
+            states.push(state.clone());
+        }
+        Ok(states)
+    }
+
+    /// Asks for every entry's row in one line, at the same cost for 3 servers and for 10,000.
+    pub async fn poll(&mut self) -> Result<Poll, RotationError> {
+        let before = self.pid;
+        let polled = self.patiently(|| self.poll_once()).await;
+        let poll = match polled {
+            Ok(poll) if self.are_ours(&poll.rows) => poll,
+            // The ids are those of another process.
+            Ok(_)
+            | Err(RotationError::HaProxy {
+                source: haproxy::Error { kind: ErrorKind::NoSuchRow { .. }, .. }, ..
+            }) => {
+                self.states().await?;
+                self.patiently(|| self.poll_once()).await?
+            }
+            Err(error) => return Err(error),
+        };
+        self.pid = Some(poll.info.pid);
+        let reloaded = before.is_some_and(|before| before != poll.info.pid);
+        Ok(Poll { info: poll.info, reloaded, rows: poll.rows })
+    }
+
+    async fn poll_once(&self) -> Result<haproxy::Poll, haproxy::Error> {
+        let ids: Vec<_> = self.entries.iter().map(|entry| entry.ids).collect();
+        self.client.poll(&ids).await
+    }
+
+    fn are_ours(&self, rows: &[StatRow]) -> bool {
+        rows.len() == self.entries.len() && rows.iter().zip(&self.entries).all(|(row, entry)| row.is(&entry.server))
+    }
+
+    /// Ends the sessions of every entry of ours; they are cut.
+    pub async fn shutdown_sessions(&mut self) -> Result<(), RotationError> {
+        for entry in self.entries.iter().filter(|entry| entry.is_ours()) {
+            self.act(Act::ShutdownSessions(entry.server.clone())).await?;
+        }
+        Ok(())
+    }
+
+    /// Sets the main entries to `percent` of the weight they were found with, at least 1.
+    pub async fn set_weight(&mut self, percent: u8) -> Result<(), RotationError> {
+        for entry in self.entries.iter().filter(|entry| entry.is_ours() && !entry.backup) {
+            if let Some(weight) = entry.weight(percent) {
+                self.act(Act::SetWeight { server: entry.server.clone(), weight }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every entry of ours (or only the main ones) takes nothing new, by HAProxy's own record.
+    pub async fn is_out(&mut self, backups_too: bool) -> Result<bool, RotationError> {
+        let states = self.states().await?;
+        let ours =
+            self.entries.iter().zip(&states).filter(|(entry, _)| entry.is_ours() && (backups_too || !entry.backup));
+        let read_only = self.read_only;
+        Ok(ours.into_iter().all(|(_, state)| {
+            state.admin.in_maintenance() || (read_only && state.operational == OperationalState::Stopped)
+        }))
+    }
+
+    /// The acts of a move on one entry, each sent in a line of its own.
+    fn acts_on(&self, entry: &Entry, step: Move) -> Vec<Order> {
+        let Some(found) = entry.found.as_ref().filter(|_| entry.is_ours() && !self.read_only) else {
+            return Vec::new();
+        };
+        let state = |state| Order::Act(Act::SetState { server: entry.server.clone(), state });
+        let weight = |percent| {
+            entry.weight(percent).map(|weight| Order::Act(Act::SetWeight { server: entry.server.clone(), weight }))
+        };
+        let was_draining = haproxy::AdminState(found.admin).draining();
+        match step {
+            Move::Soften if was_draining => Vec::new(),
+            Move::Soften => vec![state(AdminAction::Drain)],
+            Move::TakeOut => vec![state(AdminAction::Maint)],
+            Move::PutBack | Move::Restore if was_draining => vec![state(AdminAction::Drain)],
+            Move::PutBack => {
+                let checked = self.put_back == PutBack::Checked && found.checked;
+                let ready =
+                    if checked { Order::ReadyThenDown(entry.server.clone()) } else { state(AdminAction::Ready) };
+                let weight = self.ramp_from.filter(|_| !entry.backup).and_then(weight);
+                weight.into_iter().chain([ready]).collect()
+            }
+            // `maint` to `ready` makes a server UP at once: one that checks had DOWN must earn it again.
+            Move::Restore if found.op == 0 && found.checked => vec![Order::ReadyThenDown(entry.server.clone())],
+            Move::Restore => vec![state(AdminAction::Ready)],
+        }
+    }
+
+    fn orders(&self, step: Move) -> Vec<Order> {
+        self.entries.iter().flat_map(|entry| self.acts_on(entry, step)).collect()
+    }
+
+    async fn obey(&self, order: &Order) -> Result<(), RotationError> {
+        match order {
+            Order::Act(act) => self.act(act.clone()).await,
+            Order::ReadyThenDown(server) => {
+                let done = self.patiently(|| self.client.act_ready_then_down(server)).await;
+                match done {
+                    // A tracking server refuses the second half: it follows the other's checks anyway.
+                    Err(RotationError::HaProxy {
+                        source: haproxy::Error { kind: ErrorKind::Rejected { .. }, .. },
+                        ..
+                    }) => Ok(()),
+                    done => done.map(drop),
+                }
+            }
+        }
+    }
+
+    async fn act(&self, act: Act) -> Result<(), RotationError> {
+        let done = self.patiently(|| self.client.act(act.clone())).await;
+        match done {
+            // It may still run; the read-back of the move decides.
+            Err(RotationError::HaProxy {
+                source: haproxy::Error { kind: ErrorKind::OutcomeUnknown { .. }, .. },
+                ..
+            }) => Ok(()),
+            done => done.map(drop),
+        }
+    }
+
+    /// Whether HAProxy's record shows the move done.
+    fn shows(entry: &Entry, state: &ServerState, step: Move) -> bool {
+        let was_draining = entry.found.as_ref().is_some_and(|found| haproxy::AdminState(found.admin).draining());
+        match step {
+            Move::Soften => state.admin.draining() || state.admin.in_maintenance(),
+            Move::TakeOut => state.admin.in_maintenance(),
+            Move::PutBack | Move::Restore if was_draining => state.admin.draining() && !state.admin.in_maintenance(),
+            Move::PutBack | Move::Restore => state.admin.ready(),
+        }
+    }
+
+    /// Calls again while the answer is one that a new connection may well better, such as that of a dying worker.
+    async fn patiently<T, F>(&self, call: impl Fn() -> F) -> Result<T, RotationError>
+    where
+        F: Future<Output = Result<T, haproxy::Error>>,
+    {
+        let deadline = Instant::now() + PATIENCE;
+        let mut pace = Pace::new();
+        loop {
+            match call().await {
+                Err(error) if error.is_transient() && Instant::now() < deadline => {
+                    tracing::debug!(balancer = self.name, %error, "again");
+                    tokio::time::sleep(pace.pause()).await;
+                }
+                Err(source) => return Err(RotationError::HaProxy { balancer: self.name.clone(), source }),
+                Ok(answer) => return Ok(answer),
+            }
+        }
+    }
+}
+
+/// What is sent in one line.
+#[derive(Debug, Clone)]
+enum Order {
+    Act(Act),
+    ReadyThenDown(ServerId),
+}
+
+impl Order {
+    fn text(&self) -> String {
+        match self {
+            Self::Act(act) => haproxy::Command::from(act.clone()).to_string(),
+            Self::ReadyThenDown(server) => format!("set server {server} state ready;set server {server} health down"),
+        }
+    }
+}
+
+impl Entry {
+    /// Found in maintenance, it is somebody else's and left alone.
+    fn is_ours(&self) -> bool {
+        !self.found.as_ref().is_some_and(|found| haproxy::AdminState(found.admin).in_maintenance())
+    }
+
+    fn weight(&self, percent: u8) -> Option<Weight> {
+        let full = self.found.as_ref()?.weight;
+        Weight::try_from((full * u32::from(percent)).div_ceil(100).max(1)).ok()
+    }
+}
+
+#[async_trait]
+impl Rotation for Admin {
+    fn place(&self) -> &str {
+        &self.name
+    }
+
+    fn acts(&self, step: Move) -> Vec<String> {
+        self.orders(step).iter().map(Order::text).collect()
+    }
+
+    async fn make(&mut self, step: Move) -> Result<(), RotationError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            for order in self.orders(step) {
+                self.obey(&order).await?;
+            }
+            if self.read_only {
+                return Ok(());
+            }
+            let states = self.states().await?;
+            let missing: Vec<_> = self
+                .entries
+                .iter()
+                .zip(&states)
+                .filter(|(entry, state)| entry.is_ours() && !Self::shows(entry, state, step))
+                .map(|(entry, _)| entry.server.to_string())
+                .collect();
+            if missing.is_empty() {
+                return Ok(());
+            }
+            // A reload between act and read-back forgets the act: the same once more.
+            if Instant::now() >= deadline {
+                let wanted = match step {
+                    Move::Soften => "draining",
+                    Move::TakeOut => "in maintenance",
+                    Move::PutBack => "ready",
+                    Move::Restore => "as found",
+                };
+                return Err(RotationError::NotConfirmed {
+                    balancer: self.name.clone(),
+                    servers: missing.join(", "),
+                    wanted,
+                });
+            }
+            tokio::time::sleep(Pace::FIRST).await;
+        }
+    }
+
+    async fn standing(&mut self) -> Result<Standing, RotationError> {
+        let states = self.states().await?;
+        let mains: Vec<_> =
+            self.entries.iter().zip(&states).filter(|(entry, _)| !entry.backup).map(|(_, state)| state.admin).collect();
+        Ok(if mains.iter().all(|admin| admin.in_maintenance()) {
+            Standing::Out
+        } else if mains.iter().all(|admin| admin.in_maintenance() || admin.draining()) {
+            Standing::Softened
+        } else {
+            Standing::In
+        })
+    }
+}
