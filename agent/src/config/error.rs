@@ -65,10 +65,7 @@ impl ConfigError {
 
     /// Names the cause.
     pub(super) fn because(self, source: io::Error) -> Self {
-        Self {
-            source: Some(source),
-            ..self
-        }
+        Self { source: Some(source), ..self }
     }
 }
 
@@ -86,22 +83,12 @@ impl fmt::Display for ConfigError {
         }
         write!(f, " {}", self.what)?;
         if let Some(Position { line, excerpt, .. }) = &self.position {
-            let Excerpt {
-                before,
-                marked,
-                after,
-            } = excerpt.as_ref();
+            let Excerpt { before, marked, after } = excerpt.as_ref();
             let gutter = line.to_string().len();
             let indent = before.chars().count();
             let width = marked.chars().count().max(1);
             write!(f, "\n  {line} | {before}{marked}{after}")?;
-            write!(
-                f,
-                "\n  {:gutter$} | {:indent$}{}",
-                "",
-                "",
-                "^".repeat(width)
-            )?;
+            write!(f, "\n  {:gutter$} | {:indent$}{}", "", "", "^".repeat(width))?;
         }
         if let Some(hint) = &self.hint {
             write!(f, "\nhint: {hint}")?;
@@ -120,19 +107,12 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(at: Range<usize>, what: impl Into<String>) -> Self {
-        Self {
-            at,
-            what: escape(&first(&what.into(), LONGEST)),
-            hint: None,
-        }
+        Self { at, what: escape(&first(&what.into(), LONGEST)), hint: None }
     }
 
     /// Says what to do about it.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
-        Self {
-            hint: Some(hint.into()),
-            ..self
-        }
+        Self { hint: Some(hint.into()), ..self }
     }
 
     /// Turns bytes into line and column.
@@ -155,11 +135,7 @@ impl Position {
         let rest = rest.lines().next().unwrap_or_default();
         let marked = rest.floor_char_boundary(at.end.saturating_sub(at.start));
         let (marked, after) = rest.split_at(marked);
-        Self {
-            line,
-            column: start.chars().count() + 1,
-            excerpt: Box::new(Excerpt::cut(start, marked, after)),
-        }
+        Self { line, column: start.chars().count() + 1, excerpt: Box::new(Excerpt::cut(start, marked, after)) }
     }
 }
 
@@ -168,16 +144,9 @@ impl Excerpt {
     fn cut(before: &str, marked: &str, after: &str) -> Self {
         let marked = first(marked, SHOWN);
         let room = SHOWN.saturating_sub(marked.chars().count());
-        let before = last(
-            before,
-            room.saturating_sub(after.chars().count().min(room / 2)),
-        );
+        let before = last(before, room.saturating_sub(after.chars().count().min(room / 2)));
         let after = first(after, room.saturating_sub(before.chars().count()));
-        Self {
-            before: escape(&before),
-            marked: escape(&marked),
-            after: escape(&after),
-        }
+        Self { before: escape(&before), marked: escape(&marked), after: escape(&after) }
     }
 }
 

@@ -10,17 +10,11 @@ use super::suggest;
 
 /// One line for each key whose value needs showing.
 const EXAMPLES: [(&str, &str); 47] = [
-    (
-        "socket",
-        r#"socket = "/run/haproxy/admin.sock" or "tcp:10.0.0.5:9999""#,
-    ),
+    ("socket", r#"socket = "/run/haproxy/admin.sock" or "tcp:10.0.0.5:9999""#),
     ("master", r#"master = "/run/haproxy/master.sock""#),
     ("config", r#"config = "/etc/haproxy/haproxy.cfg""#),
     ("addresses", r#"addresses = ["10.0.0.5"]"#),
-    (
-        "balancers",
-        r#"balancers = ["lb1"], and each in a table such as [balancers.lb1]"#,
-    ),
+    ("balancers", r#"balancers = ["lb1"], and each in a table such as [balancers.lb1]"#),
     ("apps", "a table such as [apps.web]"),
     ("servers", r#"servers = ["srvs/webA"]"#),
     ("backups", r#"backups = ["srvs/bkpA"]"#),
@@ -43,27 +37,18 @@ const EXAMPLES: [(&str, &str); 47] = [
     ("pidfile", r#"pidfile = "/run/web.pid""#),
     ("restart", r#"restart = ["/usr/local/bin/web-restart"]"#),
     ("stop_signal", r#"stop_signal = "TERM""#),
-    (
-        "start",
-        r#"start = ["/usr/bin/gunicorn", "--daemon", "web:app"]"#,
-    ),
+    ("start", r#"start = ["/usr/bin/gunicorn", "--daemon", "web:app"]"#),
     ("reload_signal", r#"reload_signal = "HUP""#),
     ("old_signal", r#"old_signal = "QUIT""#),
     ("action", r#"action = "restart""#),
     ("revert", r#"revert = ["/usr/local/bin/web-revert"]"#),
     ("attempts", "attempts = 1"),
-    (
-        "ready",
-        r#"[[apps.web.ready]], then http = "http://127.0.0.1:1000/health""#,
-    ),
+    ("ready", r#"[[apps.web.ready]], then http = "http://127.0.0.1:1000/health""#),
     ("http", r#"http = "http://127.0.0.1:1000/health""#),
     ("tcp", r#"tcp = "127.0.0.1:1000""#),
     ("command", r#"command = ["/usr/local/bin/web-healthy"]"#),
     ("status", "status = [200]"),
-    (
-        "request_headers",
-        r#"request_headers = { Host = "www.example.org" }"#,
-    ),
+    ("request_headers", r#"request_headers = { Host = "www.example.org" }"#),
     ("headers", r#"headers = { X-Version = "7" }"#),
     ("ca", r#"ca = "/etc/ssl/web-ca.pem""#),
     ("server_name", r#"server_name = "www.example.org""#),
@@ -81,28 +66,17 @@ pub(super) fn explain(error: &toml::de::Error, text: &str) -> Fault {
     let message = error.message();
     let at = error.span().unwrap_or(0..0);
     let file = DeTable::parse(text).ok();
-    let path = file
-        .as_ref()
-        .map(|table| Path::to(&at, table.get_ref()))
-        .unwrap_or_default();
+    let path = file.as_ref().map(|table| Path::to(&at, table.get_ref())).unwrap_or_default();
 
     if let Some((key, known)) = named(message, "unknown field ") {
-        Fault::new(at, format!("unknown key `{key}` {}", path.table()))
-            .hint(suggest::hint(key, &known))
+        Fault::new(at, format!("unknown key `{key}` {}", path.table())).hint(suggest::hint(key, &known))
     } else if let Some((word, known)) = named(message, "unknown variant ") {
         let key = path.key().unwrap_or("this key");
-        Fault::new(at, format!("`{word}` is not a value of `{key}`"))
-            .hint(suggest::hint(word, &known))
+        Fault::new(at, format!("`{word}` is not a value of `{key}`")).hint(suggest::hint(word, &known))
     } else if let Some((key, _)) = named(message, "missing field ") {
-        with_example(
-            Fault::new(at, format!("missing key `{key}` {}", table(&path.0))),
-            Some(key),
-        )
+        with_example(Fault::new(at, format!("missing key `{key}` {}", table(&path.0))), Some(key))
     } else if let Some((found, expected)) = mismatch(message) {
-        with_example(
-            Fault::new(at, format!("expected {expected}, found {found}")),
-            path.key(),
-        )
+        with_example(Fault::new(at, format!("expected {expected}, found {found}")), path.key())
     } else {
         with_example(Fault::new(at, message), path.key())
     }
@@ -128,9 +102,7 @@ fn named<'a>(message: &'a str, prefix: &str) -> Option<(&'a str, Vec<&'a str>)> 
 
 /// Takes apart serde's `invalid type: integer 3, expected a string`: what was found, and what expected.
 fn mismatch(message: &str) -> Option<(&str, &str)> {
-    let rest = ["invalid type: ", "invalid value: "]
-        .iter()
-        .find_map(|prefix| message.strip_prefix(prefix))?;
+    let rest = ["invalid type: ", "invalid value: "].iter().find_map(|prefix| message.strip_prefix(prefix))?;
     let (found, expected) = rest.rsplit_once(", expected ")?;
     let expected = match expected {
         "a sequence" => "an array in [ ]",
@@ -166,10 +138,7 @@ impl<'a> Path<'a> {
         table.iter().any(|(name, value)| {
             let found = self.search_value(at, value) || holds(&name.span(), at);
             if found {
-                self.0.push(Name {
-                    text: name.get_ref(),
-                    array: tables(value.get_ref()),
-                });
+                self.0.push(Name { text: name.get_ref(), array: tables(value.get_ref()) });
             }
             found
         })

@@ -7,12 +7,10 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::settings::{
-    Action, Guard, Label, OnTimeout, PutBack, RedirectDriver, SignalName, Unlisted, Unreachable,
-};
+use super::settings::{Action, Guard, Label, OnTimeout, PutBack, RedirectDriver, SignalName, Unlisted, Unreachable};
 use super::value::{
-    AbsolutePath, Choice, Command, Count, Duration, Endpoint, HeaderText, HeaderWord, MinUp,
-    Percent, Port, PositiveDuration, ServerName, Status, Text, UnitName, Url,
+    AbsolutePath, Choice, Command, Count, Duration, Endpoint, HeaderText, HeaderWord, MinUp, Percent, Port,
+    PositiveDuration, ServerName, Status, Text, UnitName, Url,
 };
 use crate::haproxy::{Address, ServerId};
 
@@ -104,12 +102,7 @@ pub(super) struct Drain {
 
 impl Default for Drain {
     fn default() -> Self {
-        Self {
-            timeout: defaults::minute(),
-            on_timeout: None,
-            sticky_grace: Text(Duration::ZERO),
-            kills_on_down: None,
-        }
+        Self { timeout: defaults::minute(), on_timeout: None, sticky_grace: Text(Duration::ZERO), kills_on_down: None }
     }
 }
 
@@ -165,9 +158,7 @@ pub(super) struct GuardTable {
 
 impl Default for GuardTable {
     fn default() -> Self {
-        Self {
-            min_up: MinUp(Guard::Servers(1)),
-        }
+        Self { min_up: MinUp(Guard::Servers(1)) }
     }
 }
 

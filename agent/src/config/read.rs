@@ -16,9 +16,7 @@ const LARGEST: u64 = 1 << 20;
 /// The path is resolved first and every directory of it is checked before the file is opened, so that nothing on the
 /// way can be exchanged by others in between (sshd reads its keys in the same way: `safe_path()` in its `misc.c`).
 pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
-    let real = path
-        .canonicalize()
-        .map_err(|error| unreadable(path, error))?;
+    let real = path.canonicalize().map_err(|error| unreadable(path, error))?;
     trust::directories_above(&real)?;
 
     let file = open(&real).map_err(|error| unreadable(path, error))?;
@@ -33,9 +31,7 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
     trust::owned(&real, &metadata)?;
 
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(path, error))?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, error))?;
     if bytes.len() as u64 > LARGEST {
         return Err(ConfigError::whole(
             path,
@@ -58,10 +54,7 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
 /// Never waits (a FIFO) and never follows a link put there after the path was resolved.
 fn open(path: &Path) -> io::Result<File> {
     use nix::fcntl::OFlag;
-    File::options()
-        .read(true)
-        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY).bits())
-        .open(path)
+    File::options().read(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY).bits()).open(path)
 }
 
 fn unreadable(path: &Path, error: io::Error) -> ConfigError {
@@ -70,14 +63,10 @@ fn unreadable(path: &Path, error: io::Error) -> ConfigError {
             "there is no such file".to_owned(),
             "copy the example (agent/dist/pitstop.toml) there and edit it, or name another file with --config",
         ),
-        io::ErrorKind::PermissionDenied => (
-            "no permission to read it".to_owned(),
-            "run pitstop as root, or as a user who may read the file",
-        ),
-        _ => (
-            format!("can't be read: {error}"),
-            "name another file with --config",
-        ),
+        io::ErrorKind::PermissionDenied => {
+            ("no permission to read it".to_owned(), "run pitstop as root, or as a user who may read the file")
+        }
+        _ => (format!("can't be read: {error}"), "name another file with --config"),
     };
     ConfigError::whole(path, what, hint).because(error)
 }

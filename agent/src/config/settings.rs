@@ -32,10 +32,7 @@ impl Settings {
         self.apps
             .iter()
             .find_map(|(label, app)| (label.as_str() == name).then_some(app))
-            .ok_or_else(|| UnknownApp {
-                name: name.to_owned(),
-                known: self.apps.keys().cloned().collect(),
-            })
+            .ok_or_else(|| UnknownApp { name: name.to_owned(), known: self.apps.keys().cloned().collect() })
     }
 }
 
@@ -309,10 +306,7 @@ impl FromStr for SignalName {
     /// Takes the name with or without `SIG`.
     fn from_str(text: &str) -> Result<Self, SignalNameError> {
         let name = text.strip_prefix("SIG").unwrap_or(text);
-        format!("SIG{name}")
-            .parse()
-            .map(Self)
-            .map_err(|_| SignalNameError)
+        format!("SIG{name}").parse().map(Self).map_err(|_| SignalNameError)
     }
 }
 

@@ -5,10 +5,7 @@ const LONGEST: usize = 64;
 
 /// The candidate nearest to `word`, if near enough that a mistyped `word` is likely: at most one letter in three is
 /// wrong, missing, too many or swapped with its neighbour.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = word.chars().count();
     if length > LONGEST {
         return None;

@@ -54,8 +54,7 @@ pub(super) fn owned(path: &Path, metadata: &Metadata) -> Result<(), ConfigError>
 /// host appears so, and `/` is his.
 fn unmapped(user: u32) -> bool {
     let text = |path| fs::read_to_string(path).unwrap_or_default();
-    text("/proc/sys/kernel/overflowuid").trim().parse() == Ok(user)
-        && !mapped(&text("/proc/self/uid_map"), user)
+    text("/proc/sys/kernel/overflowuid").trim().parse() == Ok(user) && !mapped(&text("/proc/self/uid_map"), user)
 }
 
 /// Whether a line of `uid_map` (first number inside, first number outside, count) covers the user. An unreadable map
@@ -77,11 +76,7 @@ fn mapped(map: &str, user: u32) -> bool {
 fn quoted(path: &Path) -> String {
     let text = escape(&path.to_string_lossy());
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
-    if text.chars().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

@@ -51,19 +51,11 @@ fn balancer(name: Label, written: file::Balancer) -> Balancer {
 }
 
 /// `at` is where the app's name stands: the place of what is missing.
-fn app(
-    name: Label,
-    at: Range<usize>,
-    written: file::App,
-    known: &BTreeMap<Label, Balancer>,
-) -> Result<App> {
+fn app(name: Label, at: Range<usize>, written: file::App, known: &BTreeMap<Label, Balancer>) -> Result<App> {
     let Text(listen) = written.listen;
     let reach = Reach {
         balancers: reach::balancers(written.balancers, known)?,
-        redirect: written
-            .redirect
-            .map(|redirect| reach::redirect(redirect, listen.0))
-            .transpose()?,
+        redirect: written.redirect.map(|redirect| reach::redirect(redirect, listen.0)).transpose()?,
     };
     reach.check(&name, &at)?;
     let (servers, backups) = reach::entries(written.servers, written.backups)?;
@@ -76,10 +68,7 @@ fn app(
         drain: drain(written.drain, &reach)?,
         service: service::service(&name, &at, written.service)?,
         ready: probe::all(&name, at, written.ready)?,
-        ramp: written
-            .ramp
-            .map(|written| ramp(written, &reach))
-            .transpose()?,
+        ramp: written.ramp.map(|written| ramp(written, &reach)).transpose()?,
         name,
         balancers: reach.balancers,
         redirect: reach.redirect,
@@ -94,19 +83,15 @@ fn app(
     })
 }
 
-fn unreachable(
-    written: Option<Spanned<Choice<Unreachable>>>,
-    reach: &Reach,
-) -> Result<Unreachable> {
+fn unreachable(written: Option<Spanned<Choice<Unreachable>>>, reach: &Reach) -> Result<Unreachable> {
     let Some(written) = written else {
         return Ok(Unreachable::Abort);
     };
     match written.get_ref() {
-        Choice(Unreachable::IgnoreIfRedirect) if reach.redirect.is_none() => Err(Fault::new(
-            written.span(),
-            "`ignore-if-redirect` without a redirect",
-        )
-        .hint("add [apps.X.redirect] with its check_port, or choose \"abort\" or \"proceed\"")),
+        Choice(Unreachable::IgnoreIfRedirect) if reach.redirect.is_none() => {
+            Err(Fault::new(written.span(), "`ignore-if-redirect` without a redirect")
+                .hint("add [apps.X.redirect] with its check_port, or choose \"abort\" or \"proceed\""))
+        }
         Choice(choice) => Ok(*choice),
     }
 }
@@ -135,29 +120,21 @@ fn drain(written: file::Drain, reach: &Reach) -> Result<Drain> {
 
 fn ramp(written: Spanned<file::Ramp>, reach: &Reach) -> Result<Ramp> {
     if !reach.commands() {
-        return Err(Fault::new(
-            written.span(),
-            "a ramp sets weights, and no admin socket of this app takes commands",
-        )
-        .hint("give a balancer its `socket`, or leave the ramp out"));
+        return Err(Fault::new(written.span(), "a ramp sets weights, and no admin socket of this app takes commands")
+            .hint("give a balancer its `socket`, or leave the ramp out"));
     }
     let written = written.into_inner();
     let from = match written.from {
         None => 10,
         Some(from) => match from.get_ref() {
             Text(Percent(0)) => {
-                return Err(
-                    Fault::new(from.span(), "a ramp from 0% would bring nothing back")
-                        .hint("1% is the least, for example: from = \"10%\""),
-                );
+                return Err(Fault::new(from.span(), "a ramp from 0% would bring nothing back")
+                    .hint("1% is the least, for example: from = \"10%\""));
             }
             Text(Percent(from)) => *from,
         },
     };
-    Ok(Ramp {
-        from,
-        over: written.over.0.get(),
-    })
+    Ok(Ramp { from, over: written.over.0.get() })
 }
 
 /// A command where one must be.
@@ -171,10 +148,7 @@ fn required(command: Spanned<Command>, key: &str) -> Result<Vec<String>> {
 }
 
 /// Refuses the first key of those given: it would silently mean nothing.
-fn refuse<const N: usize>(
-    keys: [(&'static str, Option<Range<usize>>); N],
-    why: impl Fn(&str) -> String,
-) -> Result<()> {
+fn refuse<const N: usize>(keys: [(&'static str, Option<Range<usize>>); N], why: impl Fn(&str) -> String) -> Result<()> {
     match keys.into_iter().find_map(|(key, at)| Some((key, at?))) {
         Some((key, at)) => Err(Fault::new(at, why(key)).hint(format!("remove `{key}`"))),
         None => Ok(()),

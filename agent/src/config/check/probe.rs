@@ -10,11 +10,7 @@ use crate::config::file;
 use crate::config::settings::{HttpProbe, Label, Probe, ProbeKind};
 use crate::config::value::{Status, Text, Url};
 
-pub(super) fn all(
-    app: &Label,
-    at: Range<usize>,
-    written: Vec<Spanned<file::Probe>>,
-) -> Result<Vec<Probe>> {
+pub(super) fn all(app: &Label, at: Range<usize>, written: Vec<Spanned<file::Probe>>) -> Result<Vec<Probe>> {
     if written.is_empty() {
         return Err(Fault::new(
             at,
@@ -31,11 +27,7 @@ fn probe(written: Spanned<file::Probe>) -> Result<Probe> {
     let at = written.span();
     let mut written = written.into_inner();
     let (rise, interval, timeout) = (written.rise, written.interval.0, written.timeout.0);
-    let kind = match (
-        written.http.take(),
-        written.tcp.take(),
-        written.command.take(),
-    ) {
+    let kind = match (written.http.take(), written.tcp.take(), written.command.take()) {
         (None, None, None) => {
             return Err(Fault::new(at, "this probe asks nothing").hint(
                 "add one of:\n  http = \"http://127.0.0.1:1000/health\"\n  tcp = \"127.0.0.1:1000\"\n  command = [\"/usr/local/bin/web-healthy\"]",
@@ -54,20 +46,12 @@ fn probe(written: Spanned<file::Probe>) -> Result<Probe> {
             ProbeKind::Command(required(command, "command")?)
         }
     };
-    Ok(Probe {
-        kind,
-        rise: rise.get().into(),
-        interval: interval.get(),
-        timeout: timeout.get(),
-    })
+    Ok(Probe { kind, rise: rise.get().into(), interval: interval.get(), timeout: timeout.get() })
 }
 
 fn second(at: Range<usize>, key: &str, beside: &str) -> Fault {
-    Fault::new(
-        at,
-        format!("`{key}` beside `{beside}`: a probe asks one thing"),
-    )
-    .hint("put it into a [[apps.X.ready]] table of its own; all of them must pass")
+    Fault::new(at, format!("`{key}` beside `{beside}`: a probe asks one thing"))
+        .hint("put it into a [[apps.X.ready]] table of its own; all of them must pass")
 }
 
 /// Refuses keys that would silently mean nothing.
@@ -81,9 +65,7 @@ fn refuse_http_options(written: &file::Probe, kind: &str) -> Result<()> {
         ("server_name", place(&written.server_name)),
         ("insecure", place(&written.insecure)),
     ];
-    refuse(given, |key| {
-        format!("`{key}` means nothing to a {kind} probe, only to http")
-    })
+    refuse(given, |key| format!("`{key}` means nothing to a {kind} probe, only to http"))
 }
 
 fn http(url: Url, written: file::Probe) -> Result<HttpProbe> {
@@ -93,9 +75,7 @@ fn http(url: Url, written: file::Probe) -> Result<HttpProbe> {
             ("server_name", place(&written.server_name)),
             ("insecure", place(&written.insecure)),
         ];
-        refuse(given, |key| {
-            format!("`{key}` means nothing to http://, only to https://")
-        })?;
+        refuse(given, |key| format!("`{key}` means nothing to http://, only to https://"))?;
     }
     let insecure = written.insecure.is_some_and(Spanned::into_inner);
     if insecure && let Some(ca) = &written.ca {
@@ -108,8 +88,7 @@ fn http(url: Url, written: file::Probe) -> Result<HttpProbe> {
     let status = match written.status {
         None => vec![200],
         Some(status) if status.get_ref().is_empty() => {
-            return Err(Fault::new(status.span(), "no status would pass")
-                .hint("for example: status = [200]"));
+            return Err(Fault::new(status.span(), "no status would pass").hint("for example: status = [200]"));
         }
         Some(status) => status.into_inner().into_iter().map(Status::get).collect(),
     };

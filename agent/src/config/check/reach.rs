@@ -74,11 +74,7 @@ pub(super) fn balancers(
                 fault.hint(suggest::hint(name.as_str(), &names))
             });
         };
-        if seen.insert(name) {
-            Ok(balancer.clone())
-        } else {
-            Err(twice(at, balancer.name.as_str()))
-        }
+        if seen.insert(name) { Ok(balancer.clone()) } else { Err(twice(at, balancer.name.as_str())) }
     };
     written.into_iter().map(balancer).collect()
 }
@@ -95,11 +91,7 @@ pub(super) fn entries(
             .map(|entry| {
                 let at = entry.span();
                 let Text(id) = entry.into_inner();
-                if seen.insert(id.clone()) {
-                    Ok(id)
-                } else {
-                    Err(twice(at, &id.to_string()))
-                }
+                if seen.insert(id.clone()) { Ok(id) } else { Err(twice(at, &id.to_string())) }
             })
             .collect::<Result<Vec<_>>>()
     };

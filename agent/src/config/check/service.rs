@@ -17,31 +17,19 @@ const MANAGERS: &str = "one of these:
   pidfile = \"/run/web.pid\", with start = [\"/usr/bin/gunicorn\", \"…\"]
   restart = [\"/usr/local/bin/web-restart\"]";
 
-pub(super) fn service(
-    app: &Label,
-    at: &Range<usize>,
-    written: Option<Spanned<file::Service>>,
-) -> Result<Service> {
+pub(super) fn service(app: &Label, at: &Range<usize>, written: Option<Spanned<file::Service>>) -> Result<Service> {
     let Some(written) = written else {
-        return Err(Fault::new(
-            at.clone(),
-            format!("nothing says how app `{app}` is restarted"),
-        )
-        .hint(format!("add [apps.{app}.service] with {MANAGERS}")));
+        return Err(Fault::new(at.clone(), format!("nothing says how app `{app}` is restarted"))
+            .hint(format!("add [apps.{app}.service] with {MANAGERS}")));
     };
     let at = written.span();
     let mut written = written.into_inner();
     let Choice(action) = written.action;
     let (attempts, timeout) = (written.attempts, written.timeout.0);
     let revert = std::mem::take(&mut written.revert);
-    let manager = match (
-        written.systemd.take(),
-        written.pidfile.take(),
-        written.restart.take(),
-    ) {
+    let manager = match (written.systemd.take(), written.pidfile.take(), written.restart.take()) {
         (None, None, None) => {
-            return Err(Fault::new(at, "nothing here says who restarts the app")
-                .hint(format!("add {MANAGERS}")));
+            return Err(Fault::new(at, "nothing here says who restarts the app").hint(format!("add {MANAGERS}")));
         }
         (Some(_), Some(other), _) => return Err(second(other.span(), "pidfile")),
         (Some(_), None, Some(other)) => return Err(second(other.span(), "restart")),
@@ -59,21 +47,12 @@ pub(super) fn service(
         }
         (None, Some(pidfile), None) => signals(pidfile, written)?,
     };
-    Ok(Service {
-        manager,
-        action,
-        revert: revert.0,
-        attempts: attempts.get().into(),
-        timeout: timeout.get(),
-    })
+    Ok(Service { manager, action, revert: revert.0, attempts: attempts.get().into(), timeout: timeout.get() })
 }
 
 fn second(at: Range<usize>, key: &str) -> Fault {
-    Fault::new(
-        at,
-        format!("`{key}` beside `systemd`: only one can restart the app"),
-    )
-    .hint(format!("remove `{key}`, or `systemd`"))
+    Fault::new(at, format!("`{key}` beside `systemd`: only one can restart the app"))
+        .hint(format!("remove `{key}`, or `systemd`"))
 }
 
 fn refuse_signals(written: &file::Service, manager: &str) -> Result<()> {
@@ -83,11 +62,7 @@ fn refuse_signals(written: &file::Service, manager: &str) -> Result<()> {
         ("reload_signal", place(&written.reload_signal)),
         ("old_signal", place(&written.old_signal)),
     ];
-    refuse(given, |key| {
-        format!(
-            "`{key}` means nothing beside `{manager}`, only to a process known by its `pidfile`"
-        )
-    })
+    refuse(given, |key| format!("`{key}` means nothing beside `{manager}`, only to a process known by its `pidfile`"))
 }
 
 fn signals(pidfile: Spanned<Text<AbsolutePath>>, written: file::Service) -> Result<Manager> {
@@ -107,11 +82,8 @@ fn signals(pidfile: Spanned<Text<AbsolutePath>>, written: file::Service) -> Resu
     if let Some(old) = &written.old_signal
         && reload_signal.0 == Signal::SIGHUP
     {
-        return Err(Fault::new(
-            old.span(),
-            "`old_signal` would end the only master: HUP makes no successor",
-        )
-        .hint("add the signal that makes one, for example: reload_signal = \"USR2\""));
+        return Err(Fault::new(old.span(), "`old_signal` would end the only master: HUP makes no successor")
+            .hint("add the signal that makes one, for example: reload_signal = \"USR2\""));
     }
     Ok(Manager::Signal {
         pidfile: pidfile.into_inner().0.0,

@@ -15,11 +15,7 @@ impl std::str::FromStr for Word {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.contains('\0') {
-            Err("an argument can't contain NUL")
-        } else {
-            Ok(Self(text.to_owned()))
-        }
+        if text.contains('\0') { Err("an argument can't contain NUL") } else { Ok(Self(text.to_owned())) }
     }
 }
 
@@ -41,9 +37,7 @@ fn check_program(program: &str) -> Result<(), String> {
     } else if program.starts_with('/') {
         Ok(())
     } else if program.contains('/') {
-        Err(format!(
-            "{program:?} is a relative path: a program is an absolute path, or a plain name found in PATH"
-        ))
+        Err(format!("{program:?} is a relative path: a program is an absolute path, or a plain name found in PATH"))
     } else if program.contains(char::is_whitespace) {
         Err(format!(
             "{program:?} is not the name of a program: no shell is involved, each word is an element of its own"

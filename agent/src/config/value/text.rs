@@ -18,9 +18,7 @@ impl FromStr for Endpoint {
         match text.parse::<SocketAddr>() {
             Ok(address) if address.port() == 0 => Err("port 0 is not a port".to_owned()),
             Ok(address) => Ok(Self(address)),
-            Err(_) => Err(format!(
-                "{text:?} is not ADDRESS:PORT (an address, not a name; [ADDRESS]:PORT for IPv6)"
-            )),
+            Err(_) => Err(format!("{text:?} is not ADDRESS:PORT (an address, not a name; [ADDRESS]:PORT for IPv6)")),
         }
     }
 }
@@ -48,41 +46,24 @@ impl FromStr for AbsolutePath {
 pub(in crate::config) struct UnitName(pub(in crate::config) String);
 
 /// The types of units (systemd.unit(5)).
-const UNIT_TYPES: [&str; 11] = [
-    "service",
-    "socket",
-    "device",
-    "mount",
-    "automount",
-    "swap",
-    "target",
-    "path",
-    "timer",
-    "slice",
-    "scope",
-];
+const UNIT_TYPES: [&str; 11] =
+    ["service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope"];
 
 impl FromStr for UnitName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let allowed =
-            |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '\\' | '@');
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '\\' | '@');
         if let Some(character) = text.chars().find(|c| !allowed(*c)) {
             return Err(format!(
                 "{character:?} is not allowed in the name of a unit (letters, digits, `:`, `-`, `_`, `.`, `\\` and `@` are)"
             ));
         }
-        let kind = text
-            .rsplit_once('.')
-            .map(|(_, kind)| kind)
-            .filter(|kind| UNIT_TYPES.contains(kind));
+        let kind = text.rsplit_once('.').map(|(_, kind)| kind).filter(|kind| UNIT_TYPES.contains(kind));
         let unit = match kind {
             Some("service") => text.to_owned(),
             Some(kind) => {
-                return Err(format!(
-                    "a {kind} can't be restarted as an app; name its service"
-                ));
+                return Err(format!("a {kind} can't be restarted as an app; name its service"));
             }
             None => format!("{text}.service"),
         };
@@ -90,9 +71,7 @@ impl FromStr for UnitName {
         if stem.is_empty() || stem.starts_with('@') {
             Err("the name of the unit is empty".to_owned())
         } else if stem.ends_with('@') {
-            Err(format!(
-                "{unit:?} is a template; name an instance, as in \"web@1.service\""
-            ))
+            Err(format!("{unit:?} is a template; name an instance, as in \"web@1.service\""))
         } else if unit.len() > 255 {
             Err("the name of a unit has at most 255 characters".to_owned())
         } else {

@@ -44,9 +44,8 @@ impl FromStr for Duration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let duration = humantime::parse_duration(text).map_err(|_| {
-            format!("{text:?} is not a duration: write a number and a unit (ms, s, min, h)")
-        })?;
+        let duration = humantime::parse_duration(text)
+            .map_err(|_| format!("{text:?} is not a duration: write a number and a unit (ms, s, min, h)"))?;
         if duration > LONGEST {
             Err(format!("{text:?} is too long: 24h is the most"))
         } else if !duration.is_zero() && duration < SHORTEST {

@@ -29,9 +29,7 @@ impl FromStr for Url {
         if !text.is_ascii() {
             return Err(wrong("write other than ASCII characters as %XX"));
         }
-        let uri: Uri = text
-            .parse()
-            .map_err(|error: hyper::http::uri::InvalidUri| wrong(&error.to_string()))?;
+        let uri: Uri = text.parse().map_err(|error: hyper::http::uri::InvalidUri| wrong(&error.to_string()))?;
         let tls = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
@@ -39,22 +37,16 @@ impl FromStr for Url {
         };
         let authority = uri.authority().ok_or_else(|| wrong("it names no host"))?;
         if authority.as_str().contains('@') {
-            return Err(wrong(
-                "a user name or password does not belong here; use `request_headers`",
-            ));
+            return Err(wrong("a user name or password does not belong here; use `request_headers`"));
         }
         let port = port(authority.as_str(), authority.host())
             .ok_or_else(|| wrong("its port is not one of 1 to 65535"))?
             .unwrap_or(if tls { 443 } else { 80 });
         Ok(Self {
             tls,
-            host: host(authority.host())
-                .ok_or_else(|| wrong("its host is neither name nor address"))?,
+            host: host(authority.host()).ok_or_else(|| wrong("its host is neither name nor address"))?,
             port,
-            path: uri
-                .path_and_query()
-                .map_or("/", |path| path.as_str())
-                .to_owned(),
+            path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
         })
     }
 }
@@ -70,10 +62,7 @@ fn port(authority: &str, host: &str) -> Option<Option<u16>> {
 
 /// The host without the brackets of IPv6.
 fn host(host: &str) -> Option<String> {
-    match host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(address) => address.parse::<Ipv6Addr>().ok().map(|a| a.to_string()),
         None if host.is_empty() => None,
         None => Some(host.to_owned()),
