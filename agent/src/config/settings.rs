@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::suggest;
 use crate::haproxy::{Address, ServerId};
 
 /// The whole configuration.
@@ -17,6 +20,42 @@ pub struct Settings {
     pub balancers: BTreeMap<Label, Balancer>,
     /// Every app, by name.
     pub apps: BTreeMap<Label, App>,
+}
+
+impl Settings {
+    /// The app of that name.
+    ///
+    /// # Errors
+    ///
+    /// There is none; the error knows those that there are.
+    pub fn app(&self, name: &str) -> Result<&App, UnknownApp> {
+        self.apps
+            .iter()
+            .find_map(|(label, app)| (label.as_str() == name).then_some(app))
+            .ok_or_else(|| UnknownApp { name: name.to_owned(), known: self.apps.keys().cloned().collect() })
+    }
+}
+
+/// There is no app of that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no app {name:?}")]
+pub struct UnknownApp {
+    /// The name that was asked for.
+    pub name: String,
+    /// All that there are.
+    pub known: Vec<Label>,
+}
+
+impl UnknownApp {
+    /// What to type instead.
+    pub fn hint(&self) -> String {
+        let known: Vec<&str> = self.known.iter().map(Label::as_str).collect();
+        if known.is_empty() {
+            "the configuration has no apps: add a table such as [apps.web]".to_owned()
+        } else {
+            suggest::hint(&self.name, &known)
+        }
+    }
 }
 
 /// The name of an app or balancer in `pitstop.toml`: letters, digits, `_`, `.` and `-`, not starting with `.` or `-`,
@@ -252,9 +291,31 @@ pub enum Manager {
     },
 }
 
-/// A signal by its name without `SIG`, such as `TERM`.
+/// A signal, written by its name without `SIG`, such as `TERM`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SignalName(pub nix::sys::signal::Signal);
+pub struct SignalName(pub Signal);
+
+/// Why a text is not a [`SignalName`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no signal has this name: write it as in `kill -l`, such as \"TERM\", \"HUP\" or \"USR2\"")]
+pub struct SignalNameError;
+
+impl FromStr for SignalName {
+    type Err = SignalNameError;
+
+    /// Takes the name with or without `SIG`.
+    fn from_str(text: &str) -> Result<Self, SignalNameError> {
+        let name = text.strip_prefix("SIG").unwrap_or(text);
+        format!("SIG{name}").parse().map(Self).map_err(|_| SignalNameError)
+    }
+}
+
+impl fmt::Display for SignalName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.0.as_str();
+        f.write_str(name.strip_prefix("SIG").unwrap_or(name))
+    }
+}
 
 /// `action`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
