@@ -1,8 +1,71 @@
-//! What was typed.
+//! What was typed: arguments, one file per command, the printer, exit codes, errors with hints.
+
+mod args;
+mod check;
+mod error;
+mod pit_stop;
+mod printer;
+mod progress;
+mod receipt;
+mod status;
 
 use std::process::ExitCode;
 
+use clap::{CommandFactory, Parser};
+
+use self::args::{Arguments, Command, Format};
+pub use self::error::CliError;
+use crate::run::Goal;
+
 /// Runs the command line and returns the process's exit code.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let arguments = Arguments::parse();
+    let format = arguments.output;
+    // One thread: what a run does is then in one order, and can be followed and broken off by count.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(source) => return CliError::Start { source }.print(format),
+    };
+    let result = runtime.block_on(run(arguments));
+    // A tool that still hangs must not hold us up; its time limit has been told.
+    runtime.shutdown_background();
+    result.unwrap_or_else(|error| error.print(format))
+}
+
+async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
+    init_tracing(arguments.verbose);
+    match &arguments.command {
+        Command::Restart(options) => pit_stop::run(&arguments, Goal::Restart, options).await,
+        Command::Out(options) => pit_stop::run(&arguments, Goal::Out, options).await,
+        Command::In(options) => pit_stop::run(&arguments, Goal::In, options).await,
+        Command::Status { apps } => status::run(&arguments, apps).await,
+        Command::Check { apps } => check::run(&arguments, apps).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Arguments::command(), "pitstop", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man { folder } => {
+            clap_mangen::generate_to(Arguments::command(), folder)
+                .map_err(|source| CliError::Write { path: folder.clone(), source })?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Logs go to stderr: `--verbose` for our own, `PITSTOP_LOG` for anything.
+fn init_tracing(verbose: u8) {
+    let default = match verbose {
+        0 => "off",
+        1 => "pitstop=debug",
+        _ => "pitstop=trace",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PITSTOP_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+impl Arguments {
+    fn is_json(&self) -> bool {
+        self.output == Format::Json
+    }
 }

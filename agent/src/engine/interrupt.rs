@@ -28,6 +28,11 @@ impl Interrupt {
         Ok(Self(receiver))
     }
 
+    /// Nobody ever asks.
+    pub fn never() -> Self {
+        Self(watch::channel(0).1)
+    }
+
     /// Returns once someone has asked.
     pub async fn asked(&self) {
         self.reached(1).await;

@@ -10,10 +10,11 @@
 //! | [`interrupt`] | Ctrl-C and signals |
 
 mod back;
-mod fault;
+pub mod fault;
 pub mod interrupt;
 pub mod log;
 mod out;
+mod plan;
 pub mod preflight;
 mod restart;
 
@@ -62,6 +63,8 @@ pub struct Report {
     pub ending: Ending,
     /// The first thing that went wrong, if anything did.
     pub trouble: Option<Trouble>,
+    /// What state things are in now, in one sentence.
+    pub state: String,
     /// What it cost.
     pub receipt: Receipt,
 }
@@ -253,10 +256,10 @@ impl<'a> Engine<'a> {
         self.log.publish(Kind::RunEnded {
             ending,
             exit_code: ending.exit_code(),
-            state,
+            state: state.clone(),
             receipt: self.receipt.clone(),
         });
-        Report { ending, trouble: self.trouble.clone(), receipt: self.receipt.clone() }
+        Report { ending, trouble: self.trouble.clone(), state, receipt: self.receipt.clone() }
     }
 
     /// Told twice to stop: nothing more is done, and the run stays in the journal as interrupted.

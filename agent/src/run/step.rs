@@ -138,6 +138,19 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// In plain words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused, nothing touched",
+            Self::Held => "held by another run",
+            Self::Undone => "undone",
+            Self::StaysOut => "the app stays out",
+            Self::PartlyIn => "the app is in on some balancers only",
+            Self::Stuck => "stuck, needs a person",
+        }
+    }
+
     /// The exit code of the command line.
     pub fn exit_code(self) -> u8 {
         match self {

@@ -1,0 +1,109 @@
+//! The arguments, as clap reads them; their texts are the help and the man pages.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Restarts an application behind HAProxy without dropping a request.
+///
+/// It takes the app's servers out of rotation on every balancer, waits until nothing is in flight, restarts the app,
+/// proves that it is healthy, and puts it back.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+pub(super) struct Arguments {
+    /// The configuration
+    #[arg(long, global = true, value_name = "FILE", default_value = crate::config::DEFAULT_PATH, env = "PITSTOP_CONFIG")]
+    pub config: PathBuf,
+
+    /// Where journals and claims live
+    #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/pitstop", env = "PITSTOP_STATE_DIR")]
+    pub state_dir: PathBuf,
+
+    /// What goes to stdout: text for people, or JSON for programs
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "human")]
+    pub output: Format,
+
+    /// Logs what is asked and answered, to stderr; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  internal error
+  2  wrong usage or configuration
+  3  refused: nothing was touched
+  4  another run holds the app: nothing was touched
+  5  undone: the app was not stopped, everything is as it was found
+  6  the app stays out of rotation, or is in on some balancers only
+  7  stuck: needs a person";
+
+/// What goes to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Does a whole pit stop: out, drain, restart, proof, in
+    #[command(after_help = EXIT_CODES)]
+    Restart(RunOptions),
+    /// Takes an app out of rotation, waits until nothing is in flight, and leaves it out
+    #[command(after_help = EXIT_CODES)]
+    Out(RunOptions),
+    /// Proves an app healthy and puts it in rotation; also sets the redirect at boot
+    #[command(after_help = EXIT_CODES)]
+    In(RunOptions),
+    /// Shows every app: in or out on each balancer, what is in flight, the process, the last run
+    Status {
+        /// Only these apps
+        apps: Vec<String>,
+    },
+    /// Checks the configuration and the live system, and touches nothing
+    Check {
+        /// Only these apps
+        apps: Vec<String>,
+    },
+    /// Prints the completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Writes the man pages
+    Man {
+        /// Where to
+        folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunOptions {
+    /// The app, as [apps.NAME] in the configuration
+    pub app: String,
+
+    /// Why; kept in the journal and shown to others
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+
+    /// Prints what would be done, with the exact commands, and touches nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Refuses where somebody else has a server in maintenance
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Does not ask the guard how many others are up
+    #[arg(long)]
+    pub force: bool,
+
+    /// Replaces foreign rules on the check port by ours, without a gap (only with `in`)
+    #[arg(long)]
+    pub adopt_rules: bool,
+}

@@ -1,0 +1,66 @@
+//! Errors of the command line itself: what, its causes, a hint, and the exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::args::Format;
+use super::printer;
+use crate::config::{ConfigError, UnknownApp};
+use crate::engine::{BuildError, fault};
+
+/// Why a command could not begin.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each says itself in its message")]
+pub enum CliError {
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    UnknownApp(#[from] UnknownApp),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error("{0}")]
+    Usage(String),
+    #[error("could not start")]
+    Start { source: std::io::Error },
+    #[error("could not write to {}", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+}
+
+impl CliError {
+    /// Prints the error on stderr (as JSON on stdout where asked for), and gives the exit code.
+    pub(super) fn print(&self, format: Format) -> ExitCode {
+        let code = self.exit_code();
+        match format {
+            Format::Json => {
+                let line = json!({"event": "error", "what": fault::chain(self), "hint": self.hint(), "exit_code": code});
+                printer::out(&line.to_string());
+            }
+            Format::Human => {
+                printer::err(&format!("error: {}", printer::escape_lines(&fault::chain(self))));
+                if let Some(hint) = self.hint() {
+                    printer::err(&format!("hint: {}", printer::escape_lines(&hint)));
+                }
+            }
+        }
+        ExitCode::from(code)
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::UnknownApp(_) | Self::Build(_) | Self::Usage(_) => 2,
+            Self::Start { .. } | Self::Write { .. } => 1,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            // Its text ends with its hint already.
+            Self::Config(_) => None,
+            Self::UnknownApp(error) => Some(error.hint()),
+            Self::Build(BuildError::Probe(error)) => error.hint.clone(),
+            Self::Usage(_) | Self::Start { .. } | Self::Write { .. } => None,
+        }
+    }
+}
