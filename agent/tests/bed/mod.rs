@@ -151,7 +151,8 @@ impl Drop for Bed {
         }
         // SIGKILL also ends what is suspended. A master whose worker dies buries it and ends by itself.
         for pid in self.workers() {
-            self.signal(pid, Signal::SIGKILL);
+            // An old one may have ended by itself since it was listed.
+            let _ = kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL);
         }
         let deadline = Instant::now() + PATIENCE;
         while self.master.try_wait().unwrap().is_none() {
