@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use super::table::{Columns, Row};
 use super::{Name, ServerId};
 
@@ -89,7 +91,8 @@ impl OperationalState {
 
 /// `srv_admin_state`, a mask of bits (`enum srv_admin` in HAProxy's `server-t.h`). Never compare it with zero: a server that
 /// is `disabled` in the configuration keeps that bit while it takes traffic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct AdminState(pub u32);
 
 impl AdminState {
