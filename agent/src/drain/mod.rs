@@ -1,5 +1,9 @@
 //! Witnesses: sources that say how much is in flight.
 
+pub mod sockets;
+
+mod sock_diag;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -57,5 +61,16 @@ impl Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl std::fmt::Display for Left {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let place = &self.place;
+        match (self.sessions, self.queued) {
+            (sessions, 0) => write!(f, "{sessions} in {place}"),
+            (0, queued) => write!(f, "{queued} waiting for {place}"),
+            (sessions, queued) => write!(f, "{sessions} in {place} and {queued} waiting"),
+        }
     }
 }

@@ -9,6 +9,9 @@ use super::{
     Act, Command, Info, MasterCommand, Process, ServerConnections, ServerState, Session, StatRow,
 };
 
+/// What the master says when a worker has ended.
+pub(super) const NO_SUCH_WORKER: &str = "Can't find the target PID";
+
 /// What has not been read yet.
 pub(super) struct Answer<'a> {
     rest: &'a str,
@@ -72,6 +75,11 @@ impl<'a> Answer<'a> {
             |text| text.starts_with("#<PID>"),
             Process::parse_all,
         )
+    }
+
+    pub(super) fn level(&mut self) -> Result<String, ErrorKind> {
+        let known = |text: &str| matches!(text.trim_end(), "admin" | "operator" | "user");
+        self.section(plain_end).read(&Command::ShowCliLevel, known, |text| Some(text.trim_end().to_owned()))
     }
 
     /// The answers to the acts at the end of a line: one empty line each, and nothing else.
@@ -215,7 +223,7 @@ fn refusal<C: Refusable>(command: &C, answer: &str) -> ErrorKind {
             command: command.to_string(),
         };
     }
-    if words.starts_with("Can't find the target PID")
+    if words.starts_with(NO_SUCH_WORKER)
         && let Some((_, Some(pid))) = worker
     {
         return ErrorKind::NoSuchWorker(pid);

@@ -1,7 +1,10 @@
 //! Typed calls on a worker's admin socket.
 
+use bytes::Bytes;
+
 use super::answer::Answer;
-use super::connection::{Limits, exchange};
+use super::codec::AnswerCodec;
+use super::connection::{Failure, Limits, exchange};
 use super::error::{Error, ErrorKind};
 use super::{
     Act, Address, AdminAction, Command, Health, Info, Kinds, Name, ServerConnections, ServerId,
@@ -50,6 +53,11 @@ impl Client {
     /// Who answers.
     pub async fn info(&self) -> Result<Info, Error> {
         self.ask(vec![], |_| Ok(())).await.map(|(info, ())| info)
+    }
+
+    /// What this socket may do: `admin`, `operator` or `user`. Known to every level, since 1.8.
+    pub async fn level(&self) -> Result<String, Error> {
+        self.ask(vec![Command::ShowCliLevel], |answer| answer.level()).await.map(|(_, level)| level)
     }
 
     /// The rows of these servers, by proxy id and server id as in [`ServerState`]. It costs HAProxy the same for 3 servers and for
@@ -159,7 +167,8 @@ impl Client {
                 source: Box::new(kind),
             })
         };
-        let bytes = exchange(&self.address, &self.limits, &commands)
+        let bytes = self
+            .exchange(&commands)
             .await
             .map_err(|failure| match failure.sent {
                 true => unknown(failure.kind),
@@ -186,7 +195,8 @@ impl Client {
         let commands: Vec<Command> = std::iter::once(Command::ShowInfo)
             .chain(questions)
             .collect();
-        let bytes = exchange(&self.address, &self.limits, &commands)
+        let bytes = self
+            .exchange(&commands)
             .await
             .map_err(|failure| self.error(failure.kind))?;
         let text = String::from_utf8_lossy(&bytes);
@@ -195,6 +205,11 @@ impl Client {
             .info()
             .and_then(|info| Ok((info, read(&mut answer)?)))
             .map_err(|kind| self.error(kind))
+    }
+
+    async fn exchange(&self, commands: &[Command]) -> Result<Bytes, Failure> {
+        let codec = AnswerCodec::new(self.limits.answer);
+        exchange(&self.address, &self.limits, codec, commands).await
     }
 
     fn error(&self, kind: ErrorKind) -> Error {

@@ -21,6 +21,7 @@ pub const MAX_ANSWER: usize = 64 * 1024 * 1024;
 #[derive(Debug, Clone, Copy)]
 pub struct AnswerCodec {
     max_answer: usize,
+    last_words: Option<&'static [u8]>,
 }
 
 /// What can't be sent or received.
@@ -49,7 +50,18 @@ pub enum CodecError {
 impl AnswerCodec {
     /// Reads answers of at most this many bytes.
     pub fn new(max_answer: usize) -> Self {
-        Self { max_answer }
+        Self {
+            max_answer,
+            last_words: None,
+        }
+    }
+
+    /// Also ends an answer that begins with these words, at its first newline, should the stream stay open.
+    pub fn with_last_words(self, words: &'static [u8]) -> Self {
+        Self {
+            last_words: Some(words),
+            ..self
+        }
     }
 
     fn bounded(&self, length: usize) -> Result<(), CodecError> {
@@ -106,14 +118,14 @@ impl Decoder for AnswerCodec {
 
     fn decode(&mut self, source: &mut BytesMut) -> Result<Option<Bytes>, CodecError> {
         self.bounded(source.len())?;
-        Ok(None)
+        let over = self
+            .last_words
+            .is_some_and(|words| source.starts_with(words) && source.contains(&b'\n'));
+        Ok(over.then(|| source.split().freeze()))
     }
 
     fn decode_eof(&mut self, source: &mut BytesMut) -> Result<Option<Bytes>, CodecError> {
         self.bounded(source.len())?;
-        Ok(match source.is_empty() {
-            true => None,
-            false => Some(source.split().freeze()),
-        })
+        Ok((!source.is_empty()).then(|| source.split().freeze()))
     }
 }

@@ -27,6 +27,8 @@ pub enum Command {
     ShowServersState(Option<Name>),
     /// `show servers conn [BACKEND]`: connections kept to the servers.
     ShowServersConn(Option<Name>),
+    /// `show cli level`: what this socket may do.
+    ShowCliLevel,
     /// `show sess`: one line for each stream. Needs `level operator`.
     ShowSessions,
     /// Something that changes HAProxy's state.
@@ -214,6 +216,7 @@ impl fmt::Display for Command {
             }
             Self::ShowServersState(backend) => with_backend(f, "show servers state", backend),
             Self::ShowServersConn(backend) => with_backend(f, "show servers conn", backend),
+            Self::ShowCliLevel => f.write_str("show cli level"),
             Self::ShowSessions => f.write_str("show sess"),
             Self::Act(act) => act.fmt(f),
         }

@@ -52,20 +52,21 @@ pub(super) struct Failure {
 pub(super) async fn exchange<C: Display>(
     address: &Address,
     limits: &Limits,
+    codec: AnswerCodec,
     commands: &[C],
 ) -> Result<Bytes, Failure> {
     let unsent = |kind| Failure { kind, sent: false };
     match address {
         Address::Unix(path) => {
             let stream = connect_unix(limits, || UnixStream::connect(path)).await;
-            converse(stream.map_err(unsent)?, address, limits, commands).await
+            converse(stream.map_err(unsent)?, address, limits, codec, commands).await
         }
         Address::Tcp(listen) => {
             let stream = timeout(limits.connect, TcpStream::connect(listen))
                 .await
                 .map_err(|_| unsent(ErrorKind::Timeout(Stage::Connect)))?
                 .map_err(|error| unsent(connect_error(error)))?;
-            converse(stream, address, limits, commands).await
+            converse(stream, address, limits, codec, commands).await
         }
     }
 }
@@ -107,13 +108,14 @@ async fn converse<S, C>(
     stream: S,
     address: &Address,
     limits: &Limits,
+    codec: AnswerCodec,
     commands: &[C],
 ) -> Result<Bytes, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     C: Display,
 {
-    let mut framed = Framed::new(stream, AnswerCodec::new(limits.answer));
+    let mut framed = Framed::new(stream, codec);
     let failed = |stage, error| match error {
         // Refused by our own encoder, before a byte was written.
         CodecError::EmptyLine => Failure {

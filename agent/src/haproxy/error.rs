@@ -248,7 +248,8 @@ impl Error {
             ErrorKind::Refused => match address {
                 Address::Unix(_) => "the file is there but nobody listens: is HAProxy running?".to_owned(),
                 Address::Tcp(listen) => format!(
-                    "is HAProxy running, and does its haproxy.cfg say `stats socket ipv4@{listen} level admin`?"
+                    "is HAProxy running, and does its haproxy.cfg say `stats socket ipv{}@{listen} level admin`?",
+                    if listen.is_ipv4() { 4 } else { 6 }
                 ),
             },
             ErrorKind::Busy => {
@@ -256,7 +257,8 @@ impl Error {
                     .to_owned()
             }
             ErrorKind::Timeout(_) => {
-                "HAProxy is suspended, overloaded or cut off, or other programs hold every connection to its socket"
+                "HAProxy is suspended, overloaded or cut off, other programs hold every connection to its socket, or this is \
+                 a master's socket where a worker's is needed"
                     .to_owned()
             }
             ErrorKind::OutcomeUnknown { .. } => {

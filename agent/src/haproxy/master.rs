@@ -1,6 +1,7 @@
 //! Typed calls on the master's socket (`-S`): what old workers still have.
 
-use super::answer::Answer;
+use super::answer::{Answer, NO_SUCH_WORKER};
+use super::codec::AnswerCodec;
 use super::connection::{Limits, exchange};
 use super::error::{Error, ErrorKind};
 use super::{Address, Command, Kinds, MasterCommand, Process, Session, StatRow, StatScope};
@@ -70,7 +71,9 @@ impl MasterClient {
             kind,
         };
         let commands = [command, MasterCommand::Quit];
-        let bytes = exchange(&self.address, &self.limits, &commands)
+        // From 3.0 on a master that finds no such worker forgets the `quit`, and keeps the connection open.
+        let codec = AnswerCodec::new(self.limits.answer).with_last_words(NO_SUCH_WORKER.as_bytes());
+        let bytes = exchange(&self.address, &self.limits, codec, &commands)
             .await
             .map_err(|failure| error(failure.kind))?;
         let text = String::from_utf8_lossy(&bytes);

@@ -28,6 +28,8 @@ mod sessions;
 mod stat;
 mod status;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use address::{Address, AddressError};
 pub use client::{Client, Poll};

@@ -74,6 +74,19 @@ impl From<u32> for OperationalState {
     }
 }
 
+impl OperationalState {
+    /// In HAProxy's own words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stopped => "DOWN",
+            Self::Starting => "UP (slowstart)",
+            Self::Running => "UP",
+            Self::Stopping => "NOLB",
+            Self::Unknown(_) => "in an unknown state",
+        }
+    }
+}
+
 /// `srv_admin_state`, a mask of bits (`enum srv_admin` in HAProxy's `server-t.h`). Never compare it with zero: a server that
 /// is `disabled` in the configuration keeps that bit while it takes traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

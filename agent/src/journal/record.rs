@@ -102,8 +102,8 @@ pub struct Found {
     pub backup: bool,
     /// HAProxy's `srv_admin_state` bits (management guide, "show servers state").
     pub admin: u32,
-    /// HAProxy's `srv_op_state`: 0 stopped, 1 starting, 2 running, 3 stopping.
-    pub op: u32,
+    /// Whether HAProxy had it up (`srv_op_state` other than 0).
+    pub up: bool,
     /// Its weight.
     pub weight: u32,
     /// Whether HAProxy checks its health.

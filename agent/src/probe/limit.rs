@@ -74,12 +74,12 @@ pub(super) fn now() -> Instant {
 
 /// `2 s`, `1.5 s`, `37 ms`
 pub(super) fn for_people(length: Duration) -> String {
-    let milliseconds = length.as_millis();
-    if milliseconds < 1000 {
-        format!("{milliseconds} ms")
-    } else if milliseconds.is_multiple_of(1000) {
-        format!("{} s", milliseconds / 1000)
-    } else {
-        format!("{:.1} s", length.as_secs_f64())
+    // Rounded, for a deadline is always a little nearer than when it was set.
+    let milliseconds = (length.as_micros() + 500) / 1000;
+    let tenths = (milliseconds + 50) / 100;
+    match (milliseconds, tenths % 10) {
+        (..1000, _) => format!("{milliseconds} ms"),
+        (_, 0) => format!("{} s", tenths / 10),
+        (_, tenth) => format!("{}.{tenth} s", tenths / 10),
     }
 }

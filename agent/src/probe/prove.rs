@@ -14,6 +14,9 @@ const BETWEEN_PASSES: Duration = Duration::from_millis(5);
 /// Shortest pause while a probe fails, so that an app that is starting is not kept from it.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
+/// A try that was cut shorter than this has shown nothing.
+const TELLING: Duration = Duration::from_millis(500);
+
 /// How far one probe is, after each of its tries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
@@ -181,6 +184,7 @@ async fn one_try(
     deadline: Instant,
     progress: &mut Progress,
 ) -> Duration {
+    let start = now();
     let result = requirement.probe.once(deadline).await;
     progress.tries = progress.tries.saturating_add(1);
     match result {
@@ -192,11 +196,16 @@ async fn one_try(
             progress.passes = 0;
             // A try that our own deadline cut short must not hide what the tries before it saw.
             let cut_short = failure.is_late() && now() >= deadline;
+            let telling = now().saturating_duration_since(start) >= TELLING;
             progress.last = Some(match progress.last.take() {
-                Some(earlier) if cut_short => failure.after(&earlier),
+                Some(earlier) if cut_short && telling => failure.after(&earlier),
+                Some(earlier) if cut_short => earlier,
                 _ => failure,
             });
             requirement.interval.max(SHORTEST_INTERVAL)
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

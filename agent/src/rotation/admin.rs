@@ -10,7 +10,8 @@ use super::{Move, Rotation, RotationError, Standing};
 use crate::config::settings::{App, Balancer, PutBack};
 use crate::drain::{Left, Pace, Sighting};
 use crate::haproxy::{
-    self, Act, AdminAction, Client, ErrorKind, Info, Name, OperationalState, ServerId, ServerState, StatRow, Weight,
+    self, Act, AdminAction, Client, ErrorKind, Info, Kinds, Name, OperationalState, ServerId, ServerState,
+    StatRow, StatScope, Weight,
 };
 use crate::journal::Found;
 use crate::run::Counters;
@@ -29,7 +30,9 @@ pub struct Admin {
     ramp_from: Option<u8>,
     /// Only looks, never writes: the redirect alone takes the app out.
     read_only: bool,
-    /// The process that last answered.
+    /// What a reload would have to be told again.
+    asserted: Option<Move>,
+    /// The process that answered the last poll.
     pid: Option<u32>,
 }
 
@@ -96,6 +99,7 @@ impl Admin {
             put_back: app.put_back,
             ramp_from: app.ramp.as_ref().map(|ramp| ramp.from),
             read_only: app.redirect.as_ref().is_some_and(|redirect| redirect.alone),
+            asserted: None,
             pid: None,
         })
     }
@@ -134,7 +138,7 @@ impl Admin {
                 server: entry.server.clone(),
                 backup: entry.backup,
                 admin: state.admin.0,
-                op: u32::from(state.operational),
+                up: state.operational != OperationalState::Stopped,
                 weight: state.weight,
                 checked: state.check.enabled(),
             });
@@ -147,8 +151,7 @@ impl Admin {
         let backends: BTreeSet<Name> = self.entries.iter().map(|entry| entry.server.backend.clone()).collect();
         let mut known = Vec::new();
         for backend in &backends {
-            let (info, states) = self.patiently(|| self.client.servers_state(Some(backend))).await?;
-            self.pid = Some(info.pid);
+            let (_, states) = self.patiently(|| self.client.servers_state(Some(backend))).await?;
             known.extend(states);
         }
         let mut states = Vec::new();
@@ -187,6 +190,21 @@ impl Admin {
         Ok(Poll { info: poll.info, reloaded, rows: poll.rows })
     }
 
+    /// The level of the socket: `admin`, `operator` or `user`.
+    pub async fn level(&self) -> Result<String, RotationError> {
+        self.patiently(|| self.client.level()).await
+    }
+
+    /// How every server of this HAProxy is, in one full read.
+    pub async fn all_states(&self) -> Result<Vec<ServerState>, RotationError> {
+        self.patiently(|| self.client.servers_state(None)).await.map(|(_, states)| states)
+    }
+
+    /// All rows of one scope, in one full read.
+    pub async fn rows(&self, scope: StatScope, kinds: Kinds) -> Result<Vec<StatRow>, RotationError> {
+        self.patiently(|| self.client.stats(scope, kinds)).await.map(|(_, rows)| rows)
+    }
+
     async fn poll_once(&self) -> Result<haproxy::Poll, haproxy::Error> {
         let ids: Vec<_> = self.entries.iter().map(|entry| entry.ids).collect();
         self.client.poll(&ids).await
@@ -196,12 +214,22 @@ impl Admin {
         rows.len() == self.entries.len() && rows.iter().zip(&self.entries).all(|(row, entry)| row.is(&entry.server))
     }
 
+    /// The acts of [`shutdown_sessions`](Self::shutdown_sessions).
+    pub fn acts_shutdown(&self) -> Vec<String> {
+        self.shutdowns().map(|act| haproxy::Command::from(act).to_string()).collect()
+    }
+
     /// Ends the sessions of every entry of ours; they are cut.
     pub async fn shutdown_sessions(&mut self) -> Result<(), RotationError> {
-        for entry in self.entries.iter().filter(|entry| entry.is_ours()) {
-            self.act(Act::ShutdownSessions(entry.server.clone())).await?;
+        for act in self.shutdowns() {
+            self.act(act).await?;
         }
         Ok(())
+    }
+
+    fn shutdowns(&self) -> impl Iterator<Item = Act> {
+        let ours = self.entries.iter().filter(|entry| entry.is_ours() && !self.read_only);
+        ours.map(|entry| Act::ShutdownSessions(entry.server.clone()))
     }
 
     /// Sets the main entries to `percent` of the weight they were found with, at least 1.
@@ -215,14 +243,49 @@ impl Admin {
     }
 
     /// Whether every entry of ours (or only the main ones) takes nothing new, by HAProxy's own record.
-    pub async fn is_out(&mut self, backups_too: bool) -> Result<bool, RotationError> {
-        let states = self.states().await?;
-        let ours =
-            self.entries.iter().zip(&states).filter(|(entry, _)| entry.is_ours() && (backups_too || !entry.backup));
-        let read_only = self.read_only;
-        Ok(ours.into_iter().all(|(_, state)| {
-            state.admin.in_maintenance() || (read_only && state.operational == OperationalState::Stopped)
-        }))
+    pub fn are_out(&self, states: &[ServerState], backups_too: bool) -> bool {
+        let mut ours = self.ours(states).filter(|(entry, _)| backups_too || !entry.backup);
+        ours.all(|(_, state)| {
+            state.admin.in_maintenance() || (self.read_only && state.operational == OperationalState::Stopped)
+        })
+    }
+
+    /// Whether every main entry of ours takes traffic, by HAProxy's own record.
+    pub fn are_up(&self, states: &[ServerState]) -> bool {
+        let mut mains = self.ours(states).filter(|(entry, _)| !entry.backup && !entry.was_draining());
+        mains.all(|(_, state)| state.operational != OperationalState::Stopped && state.admin.ready())
+    }
+
+    fn ours<'s>(&'s self, states: &'s [ServerState]) -> impl Iterator<Item = (&'s Entry, &'s ServerState)> {
+        self.entries.iter().zip(states).filter(|(entry, _)| entry.is_ours())
+    }
+
+    /// What the acts so far want HAProxy to show; a reload forgets it.
+    pub fn asserted(&self) -> Option<Move> {
+        self.asserted
+    }
+
+    /// As [`Move::TakeOut`], each entry at a moment when nothing is in flight on it. Past `deadline` it is done all the same.
+    ///
+    /// Where going down kills sessions, a request that comes between the look and `maint` would be lost. HAProxy has no
+    /// conditional command, so that moment can't be closed; it is the time of one command, and only those who stick can
+    /// fall into it.
+    pub async fn take_out_when_quiet(&mut self, deadline: Instant) -> Result<(), RotationError> {
+        for index in (0..self.entries.len()).rev() {
+            let mut pace = Pace::new();
+            loop {
+                let busy = self.poll().await?.rows.get(index).is_some_and(|row| row.scur + row.qcur > 0);
+                if !busy || Instant::now() >= deadline {
+                    break;
+                }
+                tokio::time::sleep(pace.pause()).await;
+            }
+            let orders = self.entries.get(index).map(|entry| self.acts_on(entry, Move::TakeOut)).unwrap_or_default();
+            for order in orders {
+                self.obey(&order).await?;
+            }
+        }
+        self.make(Move::TakeOut).await
     }
 
     /// The acts of a move on one entry, each sent in a line of its own.
@@ -234,7 +297,7 @@ impl Admin {
         let weight = |percent| {
             entry.weight(percent).map(|weight| Order::Act(Act::SetWeight { server: entry.server.clone(), weight }))
         };
-        let was_draining = haproxy::AdminState(found.admin).draining();
+        let was_draining = entry.was_draining();
         match step {
             Move::Soften if was_draining => Vec::new(),
             Move::Soften => vec![state(AdminAction::Drain)],
@@ -248,13 +311,19 @@ impl Admin {
                 weight.into_iter().chain([ready]).collect()
             }
             // `maint` to `ready` makes a server UP at once: one that checks had DOWN must earn it again.
-            Move::Restore if found.op == 0 && found.checked => vec![Order::ReadyThenDown(entry.server.clone())],
+            Move::Restore if !found.up && found.checked => vec![Order::ReadyThenDown(entry.server.clone())],
             Move::Restore => vec![state(AdminAction::Ready)],
         }
     }
 
     fn orders(&self, step: Move) -> Vec<Order> {
-        self.entries.iter().flat_map(|entry| self.acts_on(entry, step)).collect()
+        let orders = |entry| self.acts_on(entry, step);
+        if step == Move::TakeOut {
+            // Backups first: otherwise those who stick to a main entry would move to its backup for a moment.
+            self.entries.iter().rev().flat_map(orders).collect()
+        } else {
+            self.entries.iter().flat_map(orders).collect()
+        }
     }
 
     async fn obey(&self, order: &Order) -> Result<(), RotationError> {
@@ -288,7 +357,7 @@ impl Admin {
 
     /// Whether HAProxy's record shows the move done.
     fn shows(entry: &Entry, state: &ServerState, step: Move) -> bool {
-        let was_draining = entry.found.as_ref().is_some_and(|found| haproxy::AdminState(found.admin).draining());
+        let was_draining = entry.was_draining();
         match step {
             Move::Soften => state.admin.draining() || state.admin.in_maintenance(),
             Move::TakeOut => state.admin.in_maintenance(),
@@ -339,6 +408,11 @@ impl Entry {
         !self.found.as_ref().is_some_and(|found| haproxy::AdminState(found.admin).in_maintenance())
     }
 
+    /// Found draining, it goes back to that.
+    fn was_draining(&self) -> bool {
+        self.found.as_ref().is_some_and(|found| haproxy::AdminState(found.admin).draining())
+    }
+
     fn weight(&self, percent: u8) -> Option<Weight> {
         let full = self.found.as_ref()?.weight;
         Weight::try_from((full * u32::from(percent)).div_ceil(100).max(1)).ok()
@@ -357,6 +431,10 @@ impl Rotation for Admin {
 
     async fn make(&mut self, step: Move) -> Result<(), RotationError> {
         let deadline = Instant::now() + PATIENCE;
+        self.asserted = match step {
+            Move::Soften | Move::TakeOut => Some(step),
+            Move::PutBack | Move::Restore => None,
+        };
         loop {
             for order in self.orders(step) {
                 self.obey(&order).await?;
@@ -365,13 +443,8 @@ impl Rotation for Admin {
                 return Ok(());
             }
             let states = self.states().await?;
-            let missing: Vec<_> = self
-                .entries
-                .iter()
-                .zip(&states)
-                .filter(|(entry, state)| entry.is_ours() && !Self::shows(entry, state, step))
-                .map(|(entry, _)| entry.server.to_string())
-                .collect();
+            let missing = self.ours(&states).filter(|(entry, state)| !Self::shows(entry, state, step));
+            let missing: Vec<_> = missing.map(|(entry, _)| entry.server.to_string()).collect();
             if missing.is_empty() {
                 return Ok(());
             }

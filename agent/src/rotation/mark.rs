@@ -1,4 +1,4 @@
-//! The mark on our own connections, by which the gate tells our probes from clients.
+//! The mark on our own connections, by which the [gate](super::gate) lets probes pass.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,14 +8,15 @@ use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// The `SO_MARK` of our own connections: `pits` in ASCII.
+/// The `SO_MARK` of our own connections (socket(7)): `pits` in ASCII, unlikely to be anyone else's.
 pub const PROBE_MARK: u32 = 0x7069_7473;
 
-/// Connects with [`PROBE_MARK`] set before the first packet; unmarked where we lack `CAP_NET_ADMIN` (socket(7)).
+/// Connects to `address` by a socket that carries [`PROBE_MARK`].
+///
+/// Setting a mark needs `CAP_NET_ADMIN`; without it the connection is made unmarked, and a closed gate refuses it.
 ///
 /// # Errors
-///
-/// What the kernel said, or [`io::ErrorKind::TimedOut`] at `deadline`.
+/// What the kernel says, or [`io::ErrorKind::TimedOut`] when `deadline` has passed.
 pub async fn connect_marked(address: SocketAddr, deadline: Instant) -> io::Result<TcpStream> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -23,9 +24,7 @@ pub async fn connect_marked(address: SocketAddr, deadline: Instant) -> io::Resul
     };
     match setsockopt(&socket, sockopt::Mark, &PROBE_MARK) {
         Ok(()) | Err(Errno::EPERM) => {}
-        Err(error) => return Err(error.into()),
+        Err(errno) => return Err(errno.into()),
     }
-    tokio::time::timeout_at(deadline.into(), socket.connect(address))
-        .await
-        .map_err(|_| io::ErrorKind::TimedOut)?
+    tokio::time::timeout_at(deadline.into(), socket.connect(address)).await?
 }

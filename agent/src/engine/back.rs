@@ -1,0 +1,255 @@
+//! The way back: ready, put back, await in; and undo, pull back, release.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+
+use super::out::all_well;
+use super::{Engine, Fault};
+use crate::config::settings::PutBack;
+use crate::drain::Pace;
+use crate::events::Kind;
+use crate::haproxy::{StatRow, Status};
+use crate::probe;
+use crate::rotation::{Move, Rotation};
+use crate::run::{Goal, Outcome};
+
+/// How much longer than `hold` HAProxy's own next check is waited for; its `inter` can't be read from the socket.
+const NEXT_CHECK: Duration = Duration::from_secs(10);
+
+/// What HAProxy's own checks say about the entries since they went in.
+enum Checks {
+    Passed,
+    Pending(String),
+    Failed(String),
+}
+
+impl Engine<'_> {
+    /// Our own probes, against the new process: it must be the same before and after they passed.
+    pub(super) async fn ready(&mut self) -> Result<Outcome, Fault> {
+        if self.request.goal == Goal::In {
+            self.after = self.service.identity().await.unwrap_or_default();
+        }
+        let log = &self.log;
+        let told = |progress: probe::Progress| {
+            if let Some(failure) = progress.last {
+                let (probe, tries) = (progress.probe, progress.tries);
+                log.publish(Kind::Proving { probe, failure: failure.to_string(), tries });
+            }
+        };
+        let proof = tokio::select! {
+            proof = probe::prove(&self.probes, &told) => proof,
+            fault = self.process_gone() => return Err(fault),
+        };
+        if let Err(unready) = proof {
+            let hint = format!("look into the log of {}; once it is healthy, `pitstop in {}`", self.app.name, self.app.name);
+            return Err(Fault::new(Outcome::TimedOut, format!("the app did not become ready: {unready}"), Some(hint)));
+        }
+        self.same_process().await?;
+        Ok(Outcome::Done)
+    }
+
+    /// Returns when the process that is to be proven is gone: waiting out the probes' deadline would be idle.
+    async fn process_gone(&self) -> Fault {
+        loop {
+            tokio::time::sleep(Pace::LAST).await;
+            if let Err(fault) = self.same_process().await {
+                return fault;
+            }
+        }
+    }
+
+    async fn same_process(&self) -> Result<(), Fault> {
+        let Some(expected) = &self.after else { return Ok(()) };
+        if expected.main.is_alive().unwrap_or(true) {
+            return Ok(());
+        }
+        let what = format!("the new process (pid {}) died", expected.main.pid);
+        let hint = format!("look into the app's log; once it runs and is healthy, `pitstop in {}`", self.app.name);
+        Err(Fault::new(Outcome::Failed, what, Some(hint)))
+    }
+
+    /// The redirect first, then every balancer. A proven app goes in wherever it can; where it can't, that is owing.
+    pub(super) async fn put_back(&mut self) -> Result<Outcome, Fault> {
+        if let Some(ports) = &mut self.ports {
+            if self.request.adopt_rules {
+                self.log.act("redirect", "replace foreign rules on the check port by ours")?;
+                for rule in ports.redirect().adopt().await.map_err(crate::rotation::RotationError::from)? {
+                    self.log.remark(format!("replaced: {rule}"));
+                }
+            }
+            for act in ports.acts(Move::PutBack) {
+                self.log.record_or_remark(crate::journal::Record::ActIntent { on: "redirect".to_owned(), what: act.clone() });
+                self.log.publish(Kind::Act { on: "redirect".to_owned(), what: act });
+            }
+            ports.make(Move::PutBack).await?;
+        }
+        if self.request.goal == Goal::In {
+            for balancer in &mut self.balancers {
+                balancer.claim_all();
+            }
+        }
+        for balancer in &self.balancers {
+            for act in balancer.acts(Move::PutBack) {
+                self.log.record_or_remark(crate::journal::Record::ActIntent {
+                    on: balancer.place().to_owned(),
+                    what: act.clone(),
+                });
+                self.log.publish(Kind::Act { on: balancer.place().to_owned(), what: act });
+            }
+        }
+        let made = join_all(self.balancers.iter_mut().map(|balancer| async {
+            let made = balancer.make(Move::PutBack).await;
+            (balancer.name().to_owned(), made)
+        }))
+        .await;
+        let all = made.len();
+        let (owing, faults): (Vec<_>, Vec<_>) =
+            made.into_iter().filter_map(|(name, made)| Some((name, Fault::from(made.err()?)))).unzip();
+        self.owing = owing;
+        let Some(first) = faults.first() else { return Ok(Outcome::Done) };
+        let what: Vec<_> = faults.iter().map(|fault| fault.trouble.what.as_str()).collect();
+        let hint = first.trouble.hint.clone();
+        let outcome = if self.owing.len() < all { Outcome::Partly } else { Outcome::Failed };
+        Err(Fault::new(outcome, what.join("; "), hint))
+    }
+
+    /// For `hold` the same process must live, and HAProxy's own next check must pass. The weight rises meanwhile.
+    pub(super) async fn await_in(&mut self) -> Result<Outcome, Fault> {
+        let began = Instant::now();
+        let held = began + self.app.hold;
+        let ramped = began + self.app.ramp.as_ref().map_or(Duration::ZERO, |ramp| ramp.over);
+        let given_up = held.max(began + self.worst_case_in()) + NEXT_CHECK;
+        let mut pace = Pace::new();
+        let mut percent = self.app.ramp.as_ref().map_or(100, |ramp| ramp.from);
+        loop {
+            self.same_process().await?;
+            let checks = self.checks().await?;
+            percent = self.raise_weight(began, percent).await?;
+            let now = Instant::now();
+            match checks {
+                Checks::Failed(what) => {
+                    let hint = "HAProxy checks from where it runs: is the address that it checks the one that was probed?";
+                    return Err(Fault::new(Outcome::Failed, what, Some(hint.to_owned())));
+                }
+                Checks::Pending(what) if now >= given_up => {
+                    if self.app.put_back == PutBack::Checked || self.is_redirect_alone() {
+                        return Err(Fault::new(Outcome::TimedOut, what, None));
+                    }
+                    self.log.remark(format!("{what}; our own probes pass, so it stays in"));
+                    return Ok(Outcome::Done);
+                }
+                Checks::Passed if now >= held && now >= ramped && percent == 100 => return Ok(Outcome::Done),
+                Checks::Passed | Checks::Pending(_) => {}
+            }
+            tokio::time::sleep(pace.pause()).await;
+        }
+    }
+
+    fn is_redirect_alone(&self) -> bool {
+        self.app.redirect.as_ref().is_some_and(|redirect| redirect.alone)
+    }
+
+    async fn checks(&mut self) -> Result<Checks, Fault> {
+        let mut all = Checks::Passed;
+        for balancer in &mut self.balancers {
+            // A balancer that is owing already, or that can't be asked just now, says nothing against the app.
+            let Ok(poll) = balancer.poll().await else { continue };
+            let name = balancer.name();
+            for row in poll.rows.iter().filter(|row| balancer.watches(row)) {
+                match checked(row) {
+                    Checks::Passed => {}
+                    Checks::Pending(what) => all = Checks::Pending(format!("{what} on {name}")),
+                    Checks::Failed(what) => return Ok(Checks::Failed(format!("{what} on {name}"))),
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    async fn raise_weight(&mut self, began: Instant, percent: u8) -> Result<u8, Fault> {
+        let Some(ramp) = &self.app.ramp else { return Ok(100) };
+        let share = began.elapsed().as_secs_f64() / ramp.over.as_secs_f64().max(f64::EPSILON);
+        let rise = f64::from(100 - ramp.from) * share.min(1.0);
+        // At most 100, by the line above.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let due = ramp.from + rise as u8;
+        // In steps of ten, and the last: each is a command on every balancer.
+        if due < 100 && due < percent.saturating_add(10) || due == percent {
+            return Ok(percent);
+        }
+        all_well(join_all(self.balancers.iter_mut().map(|balancer| balancer.set_weight(due))).await)?;
+        self.log.publish(Kind::Weight { percent: due });
+        Ok(due)
+    }
+
+    /// Restores exactly what was found. Every part is tried; the errors are collected.
+    pub(super) async fn undo(&mut self) -> Result<Outcome, Fault> {
+        let mut results = Vec::new();
+        if let Some(ports) = &mut self.ports {
+            for act in ports.acts(Move::Restore) {
+                self.log.record_or_remark(crate::journal::Record::ActIntent { on: "redirect".to_owned(), what: act });
+            }
+            results.push(ports.make(Move::Restore).await);
+        }
+        for balancer in &self.balancers {
+            for act in balancer.acts(Move::Restore) {
+                self.log.record_or_remark(crate::journal::Record::ActIntent {
+                    on: balancer.place().to_owned(),
+                    what: act.clone(),
+                });
+                self.log.publish(Kind::Act { on: balancer.place().to_owned(), what: act });
+            }
+        }
+        results.extend(join_all(self.balancers.iter_mut().map(|balancer| balancer.make(Move::Restore))).await);
+        all_well(results)?;
+        Ok(Outcome::Done)
+    }
+
+    /// Takes an app out again that did not hold, at once.
+    pub(super) async fn pull_back(&mut self) -> Result<Outcome, Fault> {
+        let mut results = join_all(self.balancers.iter_mut().map(|balancer| async {
+            balancer.make(Move::TakeOut).await?;
+            balancer.set_weight(100).await
+        }))
+        .await;
+        if let Some(ports) = &mut self.ports {
+            results.push(ports.make(Move::TakeOut).await);
+        }
+        all_well(results)?;
+        Ok(Outcome::Done)
+    }
+
+    /// The last counters for the receipt. The claim itself is given back when the run is over.
+    pub(super) async fn release(&mut self) -> Result<Outcome, Fault> {
+        let polled = self.poll().await;
+        if let Err(fault) = polled {
+            self.log.remark(format!("the receipt is not complete: {}", fault.trouble.what));
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+/// What a row says about HAProxy's checks since `maint` ended. Leaving it, an entry has the health `rise`, so that one failed
+/// check takes it down, and its status is that of the last check before; only a higher health is news.
+fn checked(row: &StatRow) -> Checks {
+    let server = format!("{}/{}", row.proxy, row.server);
+    match &row.status {
+        Status::Down(_) | Status::DownByAgent if is_failure(&row.check_status) => {
+            Checks::Failed(format!("HAProxy's check of {server} fails ({})", row.check_status.trim_start_matches("* ")))
+        }
+        Status::Down(_) | Status::DownByAgent => Checks::Pending(format!("HAProxy still has {server} {}", row.status)),
+        Status::Up(_) => match (row.check_health, row.check_rise, row.check_fall) {
+            (Some(health), Some(rise), Some(fall)) if fall > 1 && health <= i64::try_from(rise).unwrap_or(i64::MAX) => {
+                Checks::Pending(format!("HAProxy has not checked {server} yet"))
+            }
+            _ => Checks::Passed,
+        },
+        _ => Checks::Passed,
+    }
+}
+
+fn is_failure(check_status: &str) -> bool {
+    let status = check_status.trim_start_matches("* ");
+    !matches!(status, "" | "UNK" | "INI" | "CHECKED" | "L4OK" | "L6OK" | "L7OK" | "L7OKC" | "PROCOK")
+}

@@ -1,0 +1,336 @@
+//! The one place that acts. It performs one step at a time as the core says: intent on disk, act, outcome on disk, event.
+//!
+//! | file | steps |
+//! |---|---|
+//! | [`preflight`] | what is looked at before anything is touched; also all of `pitstop check` |
+//! | `out` | claim, soften, settle, take out, await out, drain, last look |
+//! | `restart` | restart, revert, alert |
+//! | `back` | ready, put back, await in, undo, pull back, release |
+//! | [`log`] | journal and events, in this order |
+//! | [`interrupt`] | Ctrl-C and signals |
+
+mod back;
+mod fault;
+pub mod interrupt;
+pub mod log;
+mod out;
+pub mod preflight;
+mod restart;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+pub use self::fault::Fault;
+use self::interrupt::Interrupt;
+use self::log::Log;
+pub use self::preflight::{Finding, Severity};
+use crate::config::settings::App;
+use crate::drain::sockets::Sockets;
+use crate::events::{Kind, Listener, Trouble};
+use crate::haproxy::ServerId;
+use crate::journal::{Claim, Record};
+use crate::probe::{self, Requirement};
+use crate::rotation::admin::Admin;
+use crate::rotation::ports::Ports;
+use crate::run::{Ending, Goal, Ledger, Outcome, Policy, Receipt, Run, Step, StepTime};
+use crate::service::{self, Identity, Service};
+
+/// What is asked of the engine.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What the run is for.
+    pub goal: Goal,
+    /// Who asks.
+    pub who: String,
+    /// Why, in the caller's words.
+    pub reason: Option<String>,
+    /// Refuse where a server is in somebody else's maintenance.
+    pub strict: bool,
+    /// Do not ask the guard.
+    pub force: bool,
+    /// Replace foreign rules on the check port by ours.
+    pub adopt_rules: bool,
+    /// Where journals and claims live.
+    pub state_dir: PathBuf,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// How.
+    pub ending: Ending,
+    /// The first thing that went wrong, if anything did.
+    pub trouble: Option<Trouble>,
+    /// What it cost.
+    pub receipt: Receipt,
+}
+
+/// Everything that one run needs to act on one app.
+pub struct Engine<'a> {
+    app: &'a App,
+    request: Request,
+    log: Log<'a>,
+    interrupt: Interrupt,
+    /// Balancers with a socket that answers.
+    balancers: Vec<Admin>,
+    ports: Option<Ports>,
+    sockets: Sockets,
+    service: Box<dyn Service>,
+    probes: Vec<Requirement>,
+    claim: Option<Claim>,
+    /// Whether going down kills sessions, as far as is known.
+    kills: preflight::Kills,
+    /// Backends whose guard counts, by balancer: those in which an entry of the app is up.
+    guarded: BTreeSet<(String, String)>,
+    /// Whether nothing was left in flight before `maint`.
+    settled: bool,
+    /// Whether a balancer was reloaded since the run began: an old worker may hold what its counters do not show.
+    reloaded: bool,
+    /// The app's process before and after the restart.
+    before: Option<Identity>,
+    after: Option<Identity>,
+    ledgers: BTreeMap<String, Ledger>,
+    receipt: Receipt,
+    trouble: Option<Trouble>,
+    /// Entries left as they were found, in somebody else's maintenance.
+    left_alone: Vec<(String, ServerId)>,
+    /// Where the app could not be put back.
+    owing: Vec<String>,
+}
+
+/// A driver that could not be made from the settings.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A probe's certificate or name.
+    #[error(transparent)]
+    Probe(#[from] probe::ProbeError),
+}
+
+impl<'a> Engine<'a> {
+    /// The engine for one run on `app`. Touches nothing.
+    pub fn new(
+        app: &'a App,
+        request: Request,
+        listener: &'a mut (dyn Listener + Send),
+        interrupt: Interrupt,
+    ) -> Result<Self, BuildError> {
+        let addresses = app.balancers.iter().map(|balancer| balancer.addresses.clone()).collect::<Vec<_>>();
+        // Where one balancer's addresses are not known, connections may come from anywhere.
+        let peers = if addresses.iter().any(Vec::is_empty) { Vec::new() } else { addresses.concat() };
+        let logs = crate::journal::app_dir(&request.state_dir, app.name.as_str());
+        Ok(Self {
+            log: Log::new(app.name.as_str(), listener),
+            interrupt,
+            balancers: app.balancers.iter().filter_map(|balancer| Admin::new(app, balancer)).collect(),
+            ports: Ports::new(app),
+            sockets: Sockets::new(app.listen, peers),
+            service: service::service_for(app, &logs),
+            probes: probe::probes_for(app)?,
+            claim: None,
+            kills: preflight::Kills::Unknown,
+            guarded: BTreeSet::new(),
+            settled: false,
+            reloaded: false,
+            before: None,
+            after: None,
+            ledgers: BTreeMap::new(),
+            receipt: Receipt::default(),
+            trouble: None,
+            left_alone: Vec::new(),
+            owing: Vec::new(),
+            app,
+            request,
+        })
+    }
+
+    /// Runs to the end.
+    pub async fn run(mut self) -> Report {
+        let policy = Policy::of(self.app);
+        let mut run = Run::new(self.request.goal);
+        self.log.publish(Kind::RunStarted { goal: self.request.goal });
+        while let Some(step) = run.step {
+            let began = Instant::now();
+            let outcome = match self.perform(step).await {
+                Ok(outcome) => self.step_ended(step, outcome, began, None),
+                Err(fault) => self.step_ended(step, fault.outcome, began, Some(fault.trouble)),
+            };
+            if self.interrupt.is_abandoned() {
+                return self.abandoned(step);
+            }
+            run = run.after(outcome, &policy);
+            if step == Step::Release {
+                self.log.record_or_remark(Record::End { ending: run.ending });
+            }
+        }
+        self.claim = None;
+        self.report(run.ending)
+    }
+
+    async fn perform(&mut self, step: Step) -> Result<Outcome, Fault> {
+        self.log.publish(Kind::StepStarted { step });
+        if let Some(claim) = &mut self.claim {
+            claim.set_step(step);
+            let written = self.log.record(Record::StepIntent { step });
+            // A safe end must be reached also without a journal; anything else must not begin without one.
+            match written {
+                Err(error) if !leads_to_a_safe_end(step) => {
+                    let outcome = if step == Step::Restart { Outcome::Untouched } else { Outcome::Failed };
+                    return Err(Fault::from(error).with_outcome(outcome));
+                }
+                Err(error) => self.log.remark(format!("the journal can't be written: {error}")),
+                Ok(()) => {}
+            }
+        }
+        let interrupt = self.interrupt.clone();
+        tokio::select! {
+            biased;
+            () = interrupt.abandoned() => Ok(Outcome::Interrupted),
+            () = interrupt.asked(), if self.can_be_interrupted(step) => Err(Fault::interrupted()),
+            done = self.step(step) => done,
+        }
+    }
+
+    async fn step(&mut self, step: Step) -> Result<Outcome, Fault> {
+        match step {
+            Step::Preflight => self.preflight().await,
+            Step::Claim => self.claim().await,
+            Step::Soften => self.soften().await,
+            Step::Settle => self.settle().await,
+            Step::TakeOut => self.take_out().await,
+            Step::AwaitOut => self.await_out().await,
+            Step::Drain => self.drain().await,
+            Step::ShutdownSessions => self.shutdown_sessions().await,
+            Step::LastLook => self.last_look().await,
+            Step::Restart => self.restart().await,
+            Step::Ready => self.ready().await,
+            Step::PutBack => self.put_back().await,
+            Step::AwaitIn => self.await_in().await,
+            Step::Undo => self.undo().await,
+            Step::Pause => self.pause().await,
+            Step::Revert => self.revert().await,
+            Step::PullBack => self.pull_back().await,
+            Step::Alert => self.alert().await,
+            Step::Release => self.release().await,
+        }
+    }
+
+    /// Before the stop a run may be broken off and undone; from the stop on it must be finished.
+    fn can_be_interrupted(&self, step: Step) -> bool {
+        match step {
+            Step::Preflight
+            | Step::Soften
+            | Step::Settle
+            | Step::TakeOut
+            | Step::AwaitOut
+            | Step::Drain
+            | Step::LastLook
+            | Step::Pause => true,
+            Step::Ready => self.request.goal == Goal::In,
+            _ => false,
+        }
+    }
+
+    fn step_ended(&mut self, step: Step, outcome: Outcome, began: Instant, error: Option<Trouble>) -> Outcome {
+        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.receipt.steps.push(StepTime { step, outcome, micros });
+        if self.claim.is_some() {
+            let why = error.as_ref().map(|trouble| trouble.what.clone());
+            self.log.record_or_remark(Record::StepOutcome { step, outcome, why });
+        }
+        if let Some(trouble) = &error {
+            self.trouble.get_or_insert_with(|| trouble.clone());
+        }
+        self.log.publish(Kind::StepEnded { step, outcome, micros, error });
+        outcome
+    }
+
+    fn report(&mut self, ending: Ending) -> Report {
+        for (name, ledger) in &self.ledgers {
+            self.receipt.balancers.insert(name.clone(), ledger.delta());
+        }
+        let state = self.state(ending);
+        self.log.publish(Kind::RunEnded {
+            ending,
+            exit_code: ending.exit_code(),
+            state,
+            receipt: self.receipt.clone(),
+        });
+        Report { ending, trouble: self.trouble.clone(), receipt: self.receipt.clone() }
+    }
+
+    /// Told twice to stop: nothing more is done, and the run stays in the journal as interrupted.
+    fn abandoned(&mut self, step: Step) -> Report {
+        if self.claim.is_none() {
+            return self.report(Ending::Undone);
+        }
+        let what = format!("stopped at once in step \"{step}\", as asked; nothing was undone");
+        let hint = Some(format!(
+            "look with `pitstop status`; `pitstop in {0}` proves the app and puts it back, `pitstop restart {0}` does the whole again",
+            self.app.name
+        ));
+        self.trouble = Some(Trouble { what, hint });
+        self.report(Ending::Stuck)
+    }
+
+    /// What state things are in, in one sentence.
+    fn state(&self, ending: Ending) -> String {
+        let app = &self.app.name;
+        let mut state = match (ending, self.request.goal) {
+            (Ending::Done, Goal::Restart) => format!("{app} is restarted, proven and back as it was"),
+            (Ending::Done, Goal::Out) => format!("{app} is out of rotation and drained; it runs on"),
+            (Ending::Done, Goal::In) => format!("{app} is proven and in rotation"),
+            (Ending::Refused, _) => format!("nothing was touched; {app} is as it was"),
+            (Ending::Held, _) => format!("nothing was touched; another run has {app}"),
+            (Ending::Undone, Goal::In) => format!("nothing was changed; {app} is as it was found"),
+            (Ending::Undone, _) => format!("{app} was not stopped, and everything is as it was found"),
+            (Ending::StaysOut, _) => format!("{app} is OUT of rotation and stays out until it is proven healthy"),
+            (Ending::PartlyIn, _) => format!("{app} is proven and in, but NOT on {}", self.owing.join(", ")),
+            (Ending::Stuck, _) => format!("{app} needs a person: it may be out of rotation"),
+        };
+        if !self.left_alone.is_empty() && ending != Ending::Refused {
+            let alone: Vec<_> = self.left_alone.iter().map(|(name, server)| format!("{server} on {name}")).collect();
+            state += &format!("; left in maintenance as found: {}", alone.join(", "));
+        }
+        state
+    }
+
+    /// The longest that HAProxy takes to call a server down once its check port is closed:
+    /// `(fall + 1) × (inter + check timeout)`.
+    fn worst_case_out(&self) -> Duration {
+        self.app.redirect.as_ref().map_or(Duration::ZERO, |redirect| {
+            (redirect.inter + redirect.check_timeout) * (redirect.fall + 1)
+        })
+    }
+
+    /// The same for up: `(rise + 1) × (inter + check timeout)`.
+    fn worst_case_in(&self) -> Duration {
+        self.app.redirect.as_ref().map_or(Duration::ZERO, |redirect| {
+            (redirect.inter + redirect.check_timeout) * (redirect.rise + 1)
+        })
+    }
+}
+
+fn leads_to_a_safe_end(step: Step) -> bool {
+    match step {
+        Step::Ready
+        | Step::PutBack
+        | Step::AwaitIn
+        | Step::Undo
+        | Step::PullBack
+        | Step::Alert
+        | Step::Release => true,
+        Step::Preflight
+        | Step::Claim
+        | Step::Soften
+        | Step::Settle
+        | Step::TakeOut
+        | Step::AwaitOut
+        | Step::Drain
+        | Step::ShutdownSessions
+        | Step::LastLook
+        | Step::Restart
+        | Step::Pause
+        | Step::Revert => false,
+    }
+}

@@ -1,0 +1,348 @@
+//! Looks at everything that a run will need, and touches nothing. `pitstop check` is this step alone.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::fault::chain;
+use super::{Engine, Fault};
+use crate::config::settings::{Balancer, Guard, Unlisted, Unreachable};
+use crate::haproxy::{Kinds, ServerId, ServerState, StatScope};
+use crate::journal;
+use crate::rotation::admin::Admin;
+use crate::rotation::guard;
+use crate::rotation::{RotationError, redirect};
+use crate::run::{Goal, Outcome};
+
+/// Something that was noticed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is so.
+    pub what: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// As it should be.
+    Good,
+    /// A run works, with a risk that is named.
+    Warning,
+    /// A run would be refused.
+    Error,
+}
+
+/// Whether going down kills sessions (`on-marked-down shutdown-sessions`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kills {
+    /// It does not.
+    No,
+    /// It does.
+    Yes,
+    /// Nobody has told us; the socket does not show it.
+    Unknown,
+}
+
+impl Finding {
+    fn good(what: impl Into<String>) -> Self {
+        Self { severity: Severity::Good, what: what.into(), hint: None }
+    }
+
+    fn warning(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, what: what.into(), hint: Some(hint.into()) }
+    }
+
+    fn error(what: impl Into<String>, hint: Option<String>) -> Self {
+        Self { severity: Severity::Error, what: what.into(), hint }
+    }
+}
+
+impl From<redirect::Finding> for Finding {
+    fn from(finding: redirect::Finding) -> Self {
+        let severity = match finding.severity {
+            redirect::Severity::Error => Severity::Error,
+            redirect::Severity::Warning => Severity::Warning,
+        };
+        Self { severity, what: finding.what, hint: Some(finding.hint) }
+    }
+}
+
+impl Engine<'_> {
+    pub(super) async fn preflight(&mut self) -> Result<Outcome, Fault> {
+        let findings = self.inspect().await;
+        let (mut errors, mut hints) = (Vec::new(), Vec::new());
+        for finding in findings {
+            match finding.severity {
+                Severity::Good => {}
+                Severity::Warning => self.log.remark(finding.what),
+                Severity::Error => {
+                    errors.push(finding.what);
+                    hints.extend(finding.hint);
+                }
+            }
+        }
+        if errors.is_empty() {
+            return Ok(Outcome::Done);
+        }
+        hints.dedup();
+        let hint = (!hints.is_empty()).then(|| hints.join("; "));
+        Err(Fault::new(Outcome::Failed, errors.join("; "), hint))
+    }
+
+    /// Everything worth knowing before a run, good and bad.
+    pub async fn inspect(&mut self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        findings.extend(self.inspect_journal());
+        findings.extend(self.inspect_balancers().await);
+        findings.extend(self.inspect_ports().await);
+        if self.request.goal != Goal::In {
+            findings.extend(self.inspect_kills());
+        }
+        if self.request.goal == Goal::Restart {
+            match self.service.check().await {
+                Ok(()) => findings.push(Finding::good(format!("service: {}", self.service.acts().join(", then ")))),
+                Err(error) => findings.push(Finding::error(chain(&error), error.hint)),
+            }
+        }
+        findings
+    }
+
+    fn inspect_journal(&self) -> Vec<Finding> {
+        let app = self.app.name.as_str();
+        match journal::last_run(&self.request.state_dir, app) {
+            Err(error) => vec![Finding::error(chain(&error), error.hint())],
+            Ok(Some(last)) if !last.ended() && journal::Claim::holder(&self.request.state_dir, app).is_none() => {
+                let what = format!("run {} (begun {}) was interrupted and has not been finished", last.run, last.began);
+                if self.request.goal == Goal::In {
+                    return vec![Finding::warning(what, "this run finishes it")];
+                }
+                let hint = format!("`pitstop in {app}` proves the app and puts it back");
+                vec![Finding::error(what, Some(hint))]
+            }
+            Ok(_) => Vec::new(),
+        }
+    }
+
+    async fn inspect_balancers(&mut self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut reached = Vec::new();
+        for mut balancer in std::mem::take(&mut self.balancers) {
+            match self.inspect_balancer(&mut balancer).await {
+                Ok(found) => {
+                    findings.extend(found);
+                    reached.push(balancer);
+                }
+                Err(error) if error.is_unreachable() && self.may_go_without() => {
+                    let what = format!("{}: goes on without it, as `unreachable` says", chain(&error));
+                    findings.push(Finding::warning(what, error.hint().unwrap_or_default()));
+                }
+                Err(error) => findings.push(Finding::error(chain(&error), error.hint())),
+            }
+        }
+        self.balancers = reached;
+        findings
+    }
+
+    fn may_go_without(&self) -> bool {
+        match self.app.unreachable {
+            Unreachable::Abort => false,
+            Unreachable::IgnoreIfRedirect => self.ports.is_some(),
+            Unreachable::Proceed => true,
+        }
+    }
+
+    async fn inspect_balancer(&mut self, balancer: &mut Admin) -> Result<Vec<Finding>, RotationError> {
+        let name = balancer.name().to_owned();
+        let states = balancer.find().await?;
+        let mut findings = vec![Finding::good(format!("balancer {name}: {}", describe(&states)))];
+        if !balancer.is_read_only() {
+            let level = balancer.level().await?;
+            if level != "admin" {
+                let hint = format!("set `level admin` on the stats socket of {name} in haproxy.cfg, and reload it");
+                findings.push(Finding::error(format!("balancer {name}: the socket is of level {level}"), Some(hint)));
+            }
+        }
+        for server in balancer.left_alone() {
+            let what = format!("{server} on {name} is in maintenance, set by somebody else: it will be left so");
+            let hint = format!("`pitstop in {}` puts the app back", self.app.name);
+            findings.push(if self.request.strict && self.request.goal != Goal::In {
+                Finding::error(what, Some(hint))
+            } else {
+                Finding::warning(what, hint)
+            });
+        }
+        for state in states.iter().filter(|state| state.agent.enabled()) {
+            let what = format!("{} on {name} has an agent-check, which may override what is set here", state.id);
+            findings.push(Finding::warning(what, "make sure that the agent does not say `ready` by itself"));
+        }
+        if self.request.goal != Goal::In {
+            findings.extend(self.inspect_guard(balancer, &states).await?);
+            findings.extend(self.inspect_unlisted(balancer, &states).await?);
+        }
+        Ok(findings)
+    }
+
+    async fn inspect_guard(&mut self, balancer: &Admin, states: &[ServerState]) -> Result<Vec<Finding>, RotationError> {
+        let mut findings = Vec::new();
+        for count in balancer.count_up(states).await? {
+            if !count.own_up {
+                continue;
+            }
+            self.guarded.insert((balancer.name().to_owned(), count.backend.clone()));
+            match count.check(self.guard()) {
+                Ok(()) => {
+                    let what = format!("guard: {} others are up in {} on {}", count.others, count.backend, balancer.name());
+                    findings.push(Finding::good(what));
+                }
+                Err(few) => {
+                    let what = format!("balancer {}: {few}", balancer.name());
+                    findings.push(Finding::error(what, Some(guard::TooFew::HINT.to_owned())));
+                }
+            }
+        }
+        Ok(findings)
+    }
+
+    /// The guard in force.
+    pub(super) fn guard(&self) -> Guard {
+        if self.request.force { Guard::Servers(0) } else { self.app.guard }
+    }
+
+    /// Entries with the address of one of ours that the app does not list: they keep sending while the app is down.
+    async fn inspect_unlisted(&self, balancer: &Admin, own: &[ServerState]) -> Result<Vec<Finding>, RotationError> {
+        let all = balancer.all_states().await?;
+        let same = |state: &&ServerState| {
+            !own.iter().any(|ours| ours.id == state.id)
+                && !state.admin.in_maintenance()
+                && own.iter().any(|ours| {
+                    ours.address.is_some() && ours.address == state.address && ours.port == state.port
+                })
+        };
+        let unlisted: Vec<_> = all.iter().filter(same).map(|state| state.id.to_string()).collect();
+        if unlisted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let what = format!(
+            "balancer {}: {} also send{} to this app's address, and the app does not list them",
+            balancer.name(),
+            unlisted.join(", "),
+            if unlisted.len() == 1 { "s" } else { "" },
+        );
+        let hint = format!(
+            "add them to `servers` or `backups` of [apps.{}], or set `unlisted = \"ignore\"` there",
+            self.app.name
+        );
+        Ok(vec![match self.app.unlisted {
+            Unlisted::Refuse => Finding::error(what, Some(hint)),
+            Unlisted::Ignore => Finding::warning(what, hint),
+        }])
+    }
+
+    async fn inspect_ports(&mut self) -> Vec<Finding> {
+        let Some(ports) = &mut self.ports else { return Vec::new() };
+        let mut findings: Vec<Finding> = ports.redirect().check().await.into_iter().map(Finding::from).collect();
+        if self.request.adopt_rules {
+            // Foreign rules are what this run is there to replace.
+            findings.retain(|finding| finding.severity == Severity::Error);
+        }
+        match ports.find().await {
+            Ok(true) => findings.push(Finding::good("redirect: in place")),
+            Ok(false) if self.request.goal == Goal::In => {}
+            Ok(false) => findings.push(Finding::warning(
+                "redirect: not in place, so HAProxy's checks do not pass",
+                format!("`pitstop in {}` adds it", self.app.name),
+            )),
+            Err(error) => findings.push(Finding::error(chain(&error), error.hint())),
+        }
+        findings
+    }
+
+    fn inspect_kills(&mut self) -> Vec<Finding> {
+        self.kills = match self.app.drain.kills_on_down {
+            Some(true) => Kills::Yes,
+            Some(false) => Kills::No,
+            None => self.kills_by_config(),
+        };
+        if self.kills != Kills::Unknown {
+            return Vec::new();
+        }
+        let what = "whether going down kills sessions (`on-marked-down shutdown-sessions`) is not known, so those who \
+                    stick are waited for";
+        vec![Finding::warning(what, self.kills_hint())]
+    }
+
+    /// The two keys that settle whether going down kills sessions.
+    pub(super) fn kills_hint(&self) -> String {
+        let balancer = self.app.balancers.first().map_or("NAME", |balancer| balancer.name.as_str());
+        format!(
+            "set `config = \"/etc/haproxy/haproxy.cfg\"` in [balancers.{balancer}], or `kills_on_down = false` in [apps.{}.drain]",
+            self.app.name
+        )
+    }
+
+    fn kills_by_config(&self) -> Kills {
+        let servers = || self.app.servers.iter().chain(&self.app.backups);
+        let mut kills = Kills::No;
+        for balancer in &self.app.balancers {
+            match servers().map(|server| kills_here(balancer, server)).max_by_key(|kills| *kills as u8) {
+                Some(Kills::Yes) => return Kills::Yes,
+                Some(Kills::No) => {}
+                Some(Kills::Unknown) | None => kills = Kills::Unknown,
+            }
+        }
+        kills
+    }
+}
+
+fn kills_here(balancer: &Balancer, server: &ServerId) -> Kills {
+    let Some(path) = &balancer.config else { return Kills::Unknown };
+    match read_config(path) {
+        Some(config) => match config.kills_on_down(server.backend.as_str(), server.server.as_str()) {
+            Some(true) => Kills::Yes,
+            Some(false) => Kills::No,
+            None => Kills::Unknown,
+        },
+        None => Kills::Unknown,
+    }
+}
+
+fn read_config(path: &Path) -> Option<haproxy_cfg::Config> {
+    let text = fs::read_to_string(path).ok()?;
+    haproxy_cfg::Config::parse(&path.display().to_string(), &text).ok()
+}
+
+fn describe(states: &[ServerState]) -> String {
+    let one = |state: &ServerState| {
+        let how = if state.admin.in_maintenance() {
+            "in maintenance"
+        } else if state.admin.draining() {
+            "draining"
+        } else {
+            state.operational.name()
+        };
+        format!("{} is {how}", state.id)
+    };
+    states.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+impl Admin {
+    /// How many servers are up in each backend of the app's main entries.
+    pub async fn count_up(&self, states: &[ServerState]) -> Result<Vec<guard::Count>, RotationError> {
+        let own: Vec<ServerId> = states.iter().map(|state| state.id.clone()).collect();
+        let mut backends: Vec<u32> = states.iter().map(|state| state.backend_id).collect();
+        backends.dedup();
+        let mut counts = Vec::new();
+        for backend in backends {
+            let rows = self.rows(StatScope::Proxy(backend), Kinds::SERVERS).await?;
+            counts.push(guard::Count::of(&rows, &own));
+        }
+        Ok(counts)
+    }
+}

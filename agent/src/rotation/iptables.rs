@@ -1,0 +1,427 @@
+//! Running iptables: bounded in time, its exit code made a fact, or else an error that says what is not known.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use super::rule::Rule;
+
+/// How long iptables may wait for its lock (`-w`), and we for ours.
+pub const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// How long one run may take in all: the lock, and then some.
+const RUN_WAIT: Duration = Duration::from_secs(7);
+
+/// IPv4 or IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// `iptables`
+    V4,
+    /// `ip6tables`
+    V6,
+}
+
+impl Family {
+    /// Those in which an app that listens on `address` is reached; `[::]` takes both.
+    pub fn of(address: IpAddr) -> &'static [Self] {
+        match address {
+            IpAddr::V4(_) => &[Self::V4],
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => &[Self::V4, Self::V6],
+            IpAddr::V6(_) => &[Self::V6],
+        }
+    }
+
+    /// Its loopback address.
+    pub fn loopback(self) -> IpAddr {
+        match self {
+            Self::V4 => Ipv4Addr::LOCALHOST.into(),
+            Self::V6 => Ipv6Addr::LOCALHOST.into(),
+        }
+    }
+}
+
+/// Which iptables: rules set by one are invisible to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    /// What the host calls `iptables`.
+    Host,
+    /// `iptables-nft`
+    Nft,
+    /// `iptables-legacy`
+    Legacy,
+}
+
+/// A table of rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// Address translation.
+    Nat,
+    /// Accept, drop, reject.
+    Filter,
+}
+
+impl Table {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nat => "nat",
+            Self::Filter => "filter",
+        }
+    }
+}
+
+/// One iptables program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Iptables {
+    /// IPv4 or IPv6.
+    pub family: Family,
+    /// Which of those installed.
+    pub variant: Variant,
+}
+
+/// Whether what was asked for was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Done.
+    Yes,
+    /// No such rule or chain, or the chain exists already: the rules are not what the command took them for.
+    No,
+}
+
+impl Iptables {
+    /// The program's name.
+    pub fn program(self) -> &'static str {
+        match (self.family, self.variant) {
+            (Family::V4, Variant::Host) => "iptables",
+            (Family::V4, Variant::Nft) => "iptables-nft",
+            (Family::V4, Variant::Legacy) => "iptables-legacy",
+            (Family::V6, Variant::Host) => "ip6tables",
+            (Family::V6, Variant::Nft) => "ip6tables-nft",
+            (Family::V6, Variant::Legacy) => "ip6tables-legacy",
+        }
+    }
+
+    /// The command line that [`run`](Self::run) runs.
+    pub fn line(self, table: Table, command: &str) -> String {
+        let (program, table) = (self.program(), table.name());
+        format!("{program} -t {table} {}", waiting(command))
+    }
+
+    /// Runs one command; the kernel takes it as a whole or not at all.
+    ///
+    /// # Errors
+    /// [`RulesError`], in which [`RulesError::TooLate`] means that the command may still be carried out.
+    pub async fn run(self, table: Table, command: &str) -> Result<Found, RulesError> {
+        let output = self.output(table, command).await?;
+        match output.status.code() {
+            Some(0) => Ok(Found::Yes),
+            Some(1) => Ok(Found::No),
+            _ => Err(self.failure(table, command, &output)),
+        }
+    }
+
+    /// The table as `-S` prints it, with the packets each rule has counted where `counted`.
+    ///
+    /// # Errors
+    /// [`RulesError`]
+    pub async fn list(self, table: Table, counted: bool) -> Result<Listing, RulesError> {
+        let command = if counted { "-S -v" } else { "-S" };
+        let output = self.output(table, command).await?;
+        if !output.status.success() {
+            return Err(self.failure(table, command, &output));
+        }
+        Ok(Listing::parse(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    async fn output(self, table: Table, command: &str) -> Result<Output, RulesError> {
+        let program = self.program();
+        let command_line = waiting(command);
+        let runner = ::iptables::IPTables {
+            cmd: program,
+            has_check: true,
+            // The crate's own `--wait` waits for ever; `-w SECONDS` is part of the command.
+            has_wait: false,
+            is_numeric: true,
+        };
+        let run = tokio::task::spawn_blocking(move || {
+            runner
+                .execute(table.name(), &command_line)
+                .map_err(|error| match error.downcast::<io::Error>() {
+                    Ok(error) => *error,
+                    Err(other) => io::Error::other(other.to_string()),
+                })
+        });
+        let started = match tokio::time::timeout(RUN_WAIT, run).await {
+            Ok(joined) => joined.unwrap_or_else(|error| Err(io::Error::other(error))),
+            Err(_) => {
+                return Err(RulesError::TooLate {
+                    line: self.line(table, command),
+                });
+            }
+        };
+        started.map_err(|error| not_started(program, error))
+    }
+
+    fn failure(self, table: Table, command: &str, output: &Output) -> RulesError {
+        let program = self.program();
+        let message = String::from_utf8_lossy(&output.stderr);
+        let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+        if says(&["xtables lock"]) {
+            return RulesError::LockHeld {
+                what: "the xtables lock".into(),
+            };
+        }
+        if says(&[
+            "Permission denied",
+            "you must be root",
+            "Operation not permitted",
+        ]) {
+            return RulesError::NoRights { program };
+        }
+        match output.status.code() {
+            Some(3) => RulesError::NoTable {
+                program,
+                table: table.name(),
+                message: one_line(&message),
+            },
+            code => RulesError::Failed {
+                line: self.line(table, command),
+                code,
+                message: one_line(&message),
+            },
+        }
+    }
+}
+
+fn waiting(command: &str) -> String {
+    format!("-w {} {command}", LOCK_WAIT.as_secs())
+}
+
+fn one_line(message: &str) -> String {
+    message.trim().escape_debug().to_string()
+}
+
+fn not_started(program: &'static str, source: io::Error) -> RulesError {
+    match source.kind() {
+        io::ErrorKind::NotFound => RulesError::Missing { program },
+        _ => RulesError::NotStarted { program, source },
+    }
+}
+
+/// Runs a program that only shows something; `None` where it is not installed.
+pub(super) async fn show(
+    program: &'static str,
+    arguments: &[&str],
+) -> Result<Option<Output>, RulesError> {
+    let run = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    match tokio::time::timeout(RUN_WAIT, run).await {
+        Ok(Ok(output)) => Ok(Some(output)),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(Err(error)) => Err(not_started(program, error)),
+        Err(_) => Err(RulesError::TooLate {
+            line: format!("{program} {}", arguments.join(" ")),
+        }),
+    }
+}
+
+/// One table at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// Built-in chains and what becomes of a packet that no rule decided on.
+    pub policies: Vec<(String, String)>,
+    /// User-defined chains.
+    pub chains: Vec<String>,
+    /// Every rule, in order.
+    pub rules: Vec<Rule>,
+}
+
+impl Listing {
+    fn parse(text: &str) -> Self {
+        let mut listing = Self::default();
+        for line in text.lines() {
+            let mut words = line.split(' ');
+            match (words.next(), words.next(), words.next()) {
+                (Some("-P"), Some(chain), Some(policy)) => {
+                    listing.policies.push((chain.into(), policy.into()));
+                }
+                (Some("-N"), Some(chain), _) => listing.chains.push(chain.into()),
+                _ => listing.rules.extend(Rule::parse(line)),
+            }
+        }
+        listing
+    }
+
+    /// The rules of one chain.
+    pub fn of(&self, chain: &str) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().filter(move |rule| rule.chain == chain)
+    }
+}
+
+/// Why rules could not be read or set, or did not do what they should.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// The program is not installed.
+    #[error("`{program}` is not installed")]
+    Missing {
+        /// Its name.
+        program: &'static str,
+    },
+    /// The program could not be started; nothing is known about the rules.
+    #[error("`{program}` could not be started")]
+    NotStarted {
+        /// Its name.
+        program: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+    /// `CAP_NET_ADMIN` is missing.
+    #[error("`{program}` says that we may not read or change rules")]
+    NoRights {
+        /// Its name.
+        program: &'static str,
+    },
+    /// Somebody else holds a lock; nothing was done.
+    #[error("{what} was still held by another process after {} s", LOCK_WAIT.as_secs())]
+    LockHeld {
+        /// Which lock.
+        what: String,
+    },
+    /// It did not end in time; the command may still be carried out.
+    #[error("`{line}` did not end within {} s; it may still be carried out", RUN_WAIT.as_secs())]
+    TooLate {
+        /// The command line.
+        line: String,
+    },
+    /// The kernel or the program lacks the table.
+    #[error("`{program}` has no table {table}: {message}")]
+    NoTable {
+        /// Its name.
+        program: &'static str,
+        /// The table.
+        table: &'static str,
+        /// What it printed.
+        message: String,
+    },
+    /// Any other failure, such as 127; nothing is known about the rules.
+    #[error("`{line}` ended with {}: {message}", code.map_or("a signal".into(), |code| format!("exit code {code}")))]
+    Failed {
+        /// The command line.
+        line: String,
+        /// Its exit code; `None` after a signal.
+        code: Option<i32>,
+        /// What it printed.
+        message: String,
+    },
+    /// Others changed our rules as fast as we did.
+    #[error("the rules of chain {chain} keep changing under our hands")]
+    Unsettled {
+        /// Our chain.
+        chain: &'static str,
+    },
+    /// A rule of ours that counts is gone, and its count with it.
+    #[error("the rules that count refused checks are gone")]
+    NotCounting,
+    /// The redirect is there, or should be, and yet the check port refuses.
+    #[error("the check port of {app}, {check}, does not answer though it should; our rule is {}", if *rule { "there" } else { "not there" })]
+    NotOpen {
+        /// The app.
+        app: String,
+        /// What was connected to.
+        check: SocketAddr,
+        /// Whether the rule is there.
+        rule: bool,
+        /// Why the connect failed.
+        source: io::Error,
+    },
+    /// The redirect is gone, and yet the check port answers.
+    #[error(
+        "the check port of {app}, {check}, still answers without our rule{}",
+        named(culprits)
+    )]
+    StillOpen {
+        /// The app.
+        app: String,
+        /// What was connected to.
+        check: SocketAddr,
+        /// Foreign rules and listeners that may be the reason.
+        culprits: Vec<String>,
+    },
+    /// A connect failed in a way that says nothing about the check port.
+    #[error("whether the check port of {app}, {check}, is closed could not be seen")]
+    Unproved {
+        /// The app.
+        app: String,
+        /// What was connected to.
+        check: SocketAddr,
+        /// Why the connect failed.
+        source: io::Error,
+    },
+    /// Foreign rules that can't be deleted by us; nothing was changed.
+    #[error("these rules can only be taken over by hand{}", named(rules))]
+    NotAdoptable {
+        /// The rules.
+        rules: Vec<String>,
+    },
+}
+
+fn named(things: &[String]) -> String {
+    things
+        .iter()
+        .map(|thing| format!("\n  {thing}"))
+        .collect::<String>()
+}
+
+impl RulesError {
+    /// What to type next.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Missing { program } => format!("apt-get install iptables   # has `{program}`"),
+            Self::NotStarted { .. } => {
+                "look for a limit on processes or open files: prlimit".into()
+            }
+            Self::NoRights { .. } => "run as root, or with CAP_NET_ADMIN".into(),
+            Self::LockHeld { .. } => {
+                "see who holds it: fuser -v /run/xtables.lock /run/pitstop/rules.lock".into()
+            }
+            Self::TooLate { .. } => {
+                "see what it waits for: ps -o pid,wchan:20,args -C iptables,ip6tables".into()
+            }
+            Self::NoTable { .. } => {
+                "modprobe iptable_nat nft_compat   # or: update-alternatives --config iptables"
+                    .into()
+            }
+            Self::Failed { .. } => "type the command yourself to see why".into(),
+            Self::Unsettled { chain } => {
+                format!("see who else changes it: watch -n 0.2 iptables-save '|' grep {chain}")
+            }
+            Self::NotCounting => "a firewall reload removes them; the count starts again".into(),
+            Self::NotOpen {
+                rule: true, check, ..
+            } => {
+                format!(
+                    "the app itself refuses, or listens elsewhere: ss -ltnp; nc -vz {} {}",
+                    check.ip(),
+                    check.port()
+                )
+            }
+            Self::NotOpen { .. } => {
+                "something removes our rules: look for a firewall that is being reloaded".into()
+            }
+            Self::StillOpen { check, .. } => {
+                let port = check.port();
+                format!(
+                    "delete the foreign rule, or let `pitstop in APP --adopt-rules` do so; a listener: ss -ltnp 'sport = :{port}'"
+                )
+            }
+            Self::Unproved { .. } => {
+                "look for a limit on open files, or a firewall on outgoing packets".into()
+            }
+            Self::NotAdoptable { .. } => "delete them with the tool that made them".into(),
+        }
+    }
+}
