@@ -219,6 +219,22 @@ impl Admin {
         self.shutdowns().map(|act| haproxy::Command::from(act).to_string()).collect()
     }
 
+    /// Treats every entry as ours, also one found in maintenance: `pitstop in` is the word of a person.
+    pub fn claim_all(&mut self) {
+        for found in self.entries.iter_mut().filter_map(|entry| entry.found.as_mut()) {
+            found.admin = 0;
+            found.up = true;
+        }
+    }
+
+    /// Whether HAProxy's checks of this row matter to us: it is ours, checked, and not left draining.
+    pub fn watches(&self, row: &StatRow) -> bool {
+        let entry = self.entries.iter().find(|entry| row.is(&entry.server));
+        entry.is_some_and(|entry| {
+            entry.is_ours() && !entry.was_draining() && entry.found.as_ref().is_some_and(|found| found.checked)
+        })
+    }
+
     /// Ends the sessions of every entry of ours; they are cut.
     pub async fn shutdown_sessions(&mut self) -> Result<(), RotationError> {
         for act in self.shutdowns() {

@@ -79,3 +79,13 @@ pub struct ServiceError {
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Signalling { what } => f.write_str(what),
+            Self::Child { command, process } => write!(f, "{} (pid {})", command.join(" "), process.pid),
+            Self::Gone { process } => write!(f, "pid {} is gone", process.pid),
+        }
+    }
+}
