@@ -65,8 +65,10 @@ const EXAMPLES: [(&str, &str); 47] = [
 pub(super) fn explain(error: &toml::de::Error, text: &str) -> Fault {
     let message = error.message();
     let at = error.span().unwrap_or(0..0);
-    let file = DeTable::parse(text).ok();
-    let path = file.as_ref().map(|table| Path::to(&at, table.get_ref())).unwrap_or_default();
+    let Ok(file) = DeTable::parse(text) else {
+        return Fault::new(at, message).hint(syntax(message));
+    };
+    let path = Path::to(&at, file.get_ref());
 
     if let Some((key, known)) = named(message, "unknown field ") {
         Fault::new(at, format!("unknown key `{key}` {}", path.table())).hint(suggest::hint(key, &known))
@@ -79,6 +81,15 @@ pub(super) fn explain(error: &toml::de::Error, text: &str) -> Fault {
         with_example(Fault::new(at, format!("expected {expected}, found {found}")), path.key())
     } else {
         with_example(Fault::new(at, message), path.key())
+    }
+}
+
+/// What to do about a text that is not TOML.
+fn syntax(message: &str) -> &'static str {
+    if message.contains("duplicate") {
+        "remove one of the two"
+    } else {
+        "in TOML a text stands in quotes, a list in [ ], and each key on a line of its own: key = \"value\""
     }
 }
 
@@ -114,7 +125,6 @@ fn mismatch(message: &str) -> Option<(&str, &str)> {
 }
 
 /// The names that lead to a place in the file.
-#[derive(Default)]
 struct Path<'a>(Vec<Name<'a>>);
 
 /// One of them.
@@ -127,7 +137,7 @@ struct Name<'a> {
 impl<'a> Path<'a> {
     /// To the innermost key whose name or value holds `at`.
     fn to(at: &Range<usize>, table: &'a DeTable<'_>) -> Self {
-        let mut path = Self::default();
+        let mut path = Self(Vec::new());
         path.search(at, table);
         path.0.reverse();
         path
@@ -136,7 +146,7 @@ impl<'a> Path<'a> {
     /// Adds the names from the inside out. A table's span is only that of its header, so all have to be looked at.
     fn search(&mut self, at: &Range<usize>, table: &'a DeTable<'_>) -> bool {
         table.iter().any(|(name, value)| {
-            let found = self.search_value(at, value) || holds(&name.span(), at);
+            let found = holds(&name.span(), at) || self.search_value(at, value);
             if found {
                 self.0.push(Name { text: name.get_ref(), array: tables(value.get_ref()) });
             }

@@ -289,7 +289,32 @@ fn every_configuration_in_the_documentation_is_right() {
     for block in &blocks {
         parse(block).unwrap_or_else(|error| panic!("{error}"));
     }
-    assert_eq!(blocks[0].lines().filter(|line| !line.trim().is_empty()).count(), 8, "the first one is the shortest");
+    assert_eq!(blocks[0].lines().count(), 10, "the first is the shortest that works");
+}
+
+#[test]
+fn every_key_is_documented() {
+    let page = include_str!("../../../../docs/configuration.md");
+    for (header, keys) in [
+        ("[balancers.lb1]", 4),
+        ("[apps.web]", 15),
+        ("[apps.web.redirect]", 7),
+        ("[apps.web.drain]", 4),
+        ("[apps.web.service]", 11),
+        ("[[apps.web.ready]]", 13),
+        ("[apps.web.guard]", 1),
+        ("[apps.web.ramp]", 2),
+    ] {
+        let text = FULL.replace(header, &format!("{header}\nno_such_key_at_all = 1"));
+        let hint = parse(&text).unwrap_err().hint.unwrap();
+        let known: Vec<&str> = hint.split('`').skip(1).step_by(2).collect();
+        assert_eq!(known.len(), keys, "{hint}");
+        for key in known {
+            let row = format!("| `{key}` |");
+            let table = format!(".X.{key}]");
+            assert!(page.contains(&row) || page.contains(&table), "`{key}` of {header}");
+        }
+    }
 }
 
 #[test]

@@ -275,15 +275,15 @@ fn an_app_without_a_service_is_shown_the_three_ways() {
 fn broken_toml_is_refused_at_its_place() {
     for (text, line, column) in [
         ("[apps.web\n", 1, 10),
-        ("[apps.web]\nlisten = 127.0.0.1:1000\n", 2, 10),
+        ("[apps.web]\nlisten = 127.0.0.1:1000\n", 2, 15),
         ("x = 1\nx = 2\n", 2, 1),
         ("x = \"ü\" y", 1, 9),
-        ("a = [\n", 2, 1),
-        ("\u{feff}\u{feff}", 1, 2),
+        ("a = [\n", 1, 6),
     ] {
         let error = parse(text).unwrap_err();
         let position = error.position.as_ref().unwrap();
         assert_eq!((position.line, position.column), (line, column), "{error}");
+        assert!(error.hint.is_some());
     }
 }
 

@@ -46,8 +46,17 @@ impl FromStr for Url {
             tls,
             host: host(authority.host()).ok_or_else(|| wrong("its host is neither name nor address"))?,
             port,
-            path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+            path: path(&uri),
         })
+    }
+}
+
+/// The target of the request: `http://host?query` asks for `/?query` (RFC 9112, section 3.2.1).
+fn path(uri: &Uri) -> String {
+    match uri.path_and_query().map(|path| path.as_str()) {
+        Some(path) if path.starts_with('/') => path.to_owned(),
+        Some(query) => format!("/{query}"),
+        None => "/".to_owned(),
     }
 }
 
