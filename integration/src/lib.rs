@@ -13,6 +13,7 @@
 //! | [`pitstop`] | the built `pitstop`, run from outside |
 //! | [`content`] | what the apps answer and the clients expect |
 //! | [`binaries`] | where programs are |
+//! | [`terminal`] | writing for people |
 //! | [`wait`] | waiting for what can be seen |
 //!
 //! Everything here panics when the scene cannot be set: a test has nothing better to do. Everything started is ended
@@ -35,5 +36,6 @@ pub mod netns;
 pub mod pitstop;
 pub mod real_app;
 pub mod sandbox;
+pub mod terminal;
 pub mod wait;
 pub mod world;

@@ -13,7 +13,7 @@ use crate::app::status_of;
 use crate::{binaries, content, wait};
 
 const START: Duration = Duration::from_secs(20);
-const END: Duration = Duration::from_secs(20);
+const END: Duration = Duration::from_secs(3);
 
 /// The pages of `testapp`, as a WSGI app.
 const WSGI: &str = r#"
@@ -265,5 +265,7 @@ fn end(pid: Option<i32>, signal: Signal) {
         return;
     };
     kill(Pid::from_raw(pid), signal).ok();
-    wait::within(END, || (!wait::is_running(pid)).then_some(()));
+    if wait::within(END, || (!wait::is_running(pid)).then_some(())).is_none() {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
+    }
 }

@@ -6,7 +6,6 @@
 
 use std::env;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, ExitStatus};
 
 use nix::errno::Errno;
@@ -21,12 +20,12 @@ use crate::netns;
 
 const STAGE: &str = "PITSTOP_SANDBOX_STAGE";
 
-/// Private to the sandbox and in memory: for sockets, pid files and journals.
-pub const SCRATCH: &str = "/run/scratch";
+/// Where temporary files of the sandbox go: private to it, in memory, and gone with it.
+const SCRATCH: &str = "/run/scratch";
 
 /// Runs `work` in a sandbox and returns its exit code. Must come first in `main`, while there is only one thread.
 ///
-/// In `work`, `/run` is empty but for [`SCRATCH`], loopback is up, and there is no other interface. INT, TERM and HUP reach
+/// In `work`, `/run` is empty but for temporary files, loopback is up, and there is no other interface. INT, TERM and HUP reach
 /// it once each; when the outer program is killed, all die at once.
 pub fn run(work: impl FnOnce() -> ExitCode) -> ExitCode {
     match env::var(STAGE).as_deref() {
@@ -42,11 +41,6 @@ pub fn run(work: impl FnOnce() -> ExitCode) -> ExitCode {
 /// Whether this is the outer program, so that arguments can be checked before anything else.
 pub fn is_outside() -> bool {
     env::var_os(STAGE).is_none()
-}
-
-/// The folder for the scene's files, when inside.
-pub fn scratch() -> Option<PathBuf> {
-    (!is_outside()).then(|| PathBuf::from(SCRATCH))
 }
 
 fn outer() -> ExitCode {
@@ -103,6 +97,7 @@ fn again(stage: &str) -> Child {
     Command::new(env::current_exe().expect("the running executable has a path"))
         .args(env::args_os().skip(1))
         .env(STAGE, stage)
+        .env("TMPDIR", SCRATCH)
         // A terminal sends Ctrl-C to its whole foreground group; in another one it comes once, from us.
         .process_group(0)
         .spawn()
