@@ -1,0 +1,183 @@
+//! The built `pitstop`, run from outside, as an operator does.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::{binaries, wait};
+
+/// How long a run may take before it is killed.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// A configuration and a state directory of its own.
+#[derive(Debug)]
+pub struct Pitstop {
+    folder: TempDir,
+}
+
+/// How a run went.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl Outcome {
+    /// Panics, with what it said, unless it ended with this code.
+    pub fn assert_code(&self, code: i32) -> &Self {
+        assert_eq!(
+            self.code,
+            Some(code),
+            "after {:?}\n--- stdout\n{}\n--- stderr\n{}",
+            self.duration,
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+}
+
+impl Pitstop {
+    /// With this `pitstop.toml`, readable by its owner only.
+    pub fn new(config: &str) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("pitstop-")
+            .tempdir()
+            .expect("create a folder for pitstop");
+        let pitstop = Self { folder };
+        std::fs::create_dir(pitstop.state()).expect("create the state directory");
+        pitstop.configure(config);
+        pitstop
+    }
+
+    /// Replaces `pitstop.toml`.
+    pub fn configure(&self, config: &str) {
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(self.config())
+            .and_then(|mut file| file.write_all(config.as_bytes()))
+            .expect("write pitstop.toml");
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("pitstop.toml")
+    }
+
+    /// The state directory.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// A command that is ready to run, with configuration and state directory given.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binaries::ours("pitstop"));
+        command
+            .arg("--config")
+            .arg(self.config())
+            .arg("--state-dir")
+            .arg(self.state())
+            .args(arguments)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts it, and does not wait.
+    pub fn start(&self, arguments: &[&str]) -> Run {
+        Run::start(self.command(arguments))
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self, arguments: &[&str]) -> Outcome {
+        self.start(arguments).wait()
+    }
+}
+
+/// A `pitstop` that runs; killed on drop.
+#[derive(Debug)]
+pub struct Run {
+    child: Child,
+    begun: Instant,
+    // Files, not pipes: a pipe that a daemon inherited would never end.
+    stdout: File,
+    stderr: File,
+}
+
+impl Run {
+    /// Starts any command in the same manner, such as `strace` around a `pitstop`.
+    pub fn start(mut command: Command) -> Self {
+        let file = || tempfile::tempfile().expect("a file for its output");
+        let (stdout, stderr) = (file(), file());
+        let share = |file: &File| file.try_clone().expect("share a file");
+        let child = command
+            .stdout(share(&stdout))
+            .stderr(share(&stderr))
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self {
+            child,
+            begun: Instant::now(),
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("process ids fit")
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("wait for pitstop").is_some()
+    }
+
+    /// What it has written to standard error so far.
+    pub fn stderr(&self) -> String {
+        read(&self.stderr)
+    }
+
+    /// Waits for its end; after three minutes it is killed.
+    pub fn wait(mut self) -> Outcome {
+        let status = wait::exit_within(&mut self.child, LIMIT);
+        let duration = self.begun.elapsed();
+        if status.is_none() {
+            self.child.kill().ok();
+        }
+        Outcome {
+            code: status.and_then(|status| status.code()),
+            stdout: read(&self.stdout),
+            stderr: read(&self.stderr),
+            duration,
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// All of a file, whatever its shared position is.
+fn read(file: &File) -> String {
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+    file.read_exact_at(&mut bytes, 0).ok();
+    String::from_utf8_lossy(&bytes).into_owned()
+}

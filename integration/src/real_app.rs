@@ -1,0 +1,271 @@
+//! Apps as they are met in the field, each run for real: gunicorn, with its graceful reloads, and nginx.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::app::status_of;
+use crate::{binaries, content, wait};
+
+const START: Duration = Duration::from_secs(20);
+const END: Duration = Duration::from_secs(3);
+
+/// The pages of `testapp`, as a WSGI app.
+const WSGI: &str = r#"
+import os, time, zlib
+from urllib.parse import parse_qs
+
+NAME = os.environ.get("APP_NAME", "gunicorn")
+
+def application(environ, start_response):
+    query = {key: values[0] for key, values in parse_qs(environ["QUERY_STRING"]).items()}
+    identity = query.get("id", "work")
+    pause = int(query.get("ms", 0)) / 1000
+    status, path = "200 OK", environ["PATH_INFO"]
+    if path == "/health":
+        body = b"ok\n"
+    elif path == "/work":
+        time.sleep(pause)
+        line, size = (identity + "\n").encode(), int(query.get("bytes", 1024))
+        body = (line * (size // len(line) + 1))[:size]
+    elif path == "/upload":
+        time.sleep(pause)
+        length, checksum = 0, 0
+        while chunk := environ["wsgi.input"].read(65536):
+            length, checksum = length + len(chunk), zlib.crc32(chunk, checksum)
+        body = f"{identity} {length} {checksum:08x}\n".encode()
+    else:
+        status, body = "404 Not Found", b"no such page\n"
+    start_response(status, [("Content-Length", str(len(body))), ("X-App", NAME), ("X-Pid", str(os.getpid()))])
+    return [body]
+"#;
+
+/// How gunicorn's workers serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worker {
+    /// One request at a time.
+    Sync,
+    /// Threads, with keep-alive.
+    Gthread,
+}
+
+/// A gunicorn daemon; ended on drop with all its workers, successors included.
+#[derive(Debug)]
+pub struct Gunicorn {
+    name: String,
+    listen: SocketAddr,
+    worker: Worker,
+    folder: TempDir,
+}
+
+impl Gunicorn {
+    /// Not started yet.
+    pub fn new(name: &str, listen: SocketAddr, worker: Worker) -> Self {
+        let folder = new_folder();
+        std::fs::write(folder.path().join("app.py"), WSGI).expect("write the WSGI app");
+        Self {
+            name: name.to_owned(),
+            listen,
+            worker,
+            folder,
+        }
+    }
+
+    /// Where it takes traffic.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// The pid file of its master; a successor after USR2 writes `pid.2` beside it until the old master has gone.
+    pub fn pidfile(&self) -> PathBuf {
+        self.folder.path().join("pid")
+    }
+
+    /// Its master, as the pid file says.
+    pub fn pid(&self) -> Option<i32> {
+        wait::read_pid(&self.pidfile())
+    }
+
+    /// The command that starts it as a daemon.
+    pub fn start_command(&self) -> Vec<String> {
+        let (class, threads) = match self.worker {
+            Worker::Sync => ("sync", "1"),
+            Worker::Gthread => ("gthread", "8"),
+        };
+        let folder = binaries::text(self.folder.path());
+        let workers = if self.worker == Worker::Sync {
+            "8"
+        } else {
+            "2"
+        };
+        [
+            &binaries::text(&binaries::tool("gunicorn", "test")),
+            "--daemon",
+            "--chdir",
+            &folder,
+            "--bind",
+            &self.listen.to_string(),
+            "--pid",
+            &binaries::text(&self.pidfile()),
+            "--error-logfile",
+            &format!("{folder}/log"),
+            "--worker-class",
+            class,
+            "--workers",
+            workers,
+            "--threads",
+            threads,
+            "--env",
+            &format!("APP_NAME={}", self.name),
+            "app:application",
+        ]
+        .map(str::to_owned)
+        .into()
+    }
+
+    /// Starts it, and waits until it is healthy.
+    pub fn started(self) -> Self {
+        run(&self.start_command());
+        wait::until("gunicorn is healthy", START, || {
+            (self.pid().is_some() && status_of(self.listen, "/health") == Some(200)).then_some(())
+        });
+        self
+    }
+}
+
+impl Drop for Gunicorn {
+    fn drop(&mut self) {
+        // QUIT ends master and workers at once.
+        for pidfile in [
+            self.pidfile(),
+            self.folder.path().join("pid.2"),
+            self.folder.path().join("pid.oldbin"),
+        ] {
+            end(wait::read_pid(&pidfile), Signal::SIGQUIT);
+        }
+    }
+}
+
+/// An nginx that serves static pages: `/health`, `/fast`, and `/slow`, which takes about two seconds. The load asks for
+/// these with `static_site`. Ended on drop.
+#[derive(Debug)]
+pub struct Nginx {
+    listen: SocketAddr,
+    folder: TempDir,
+}
+
+impl Nginx {
+    /// Not started yet.
+    pub fn new(listen: SocketAddr) -> Self {
+        let folder = new_folder();
+        let path = binaries::text(folder.path());
+        let page = content::body(content::STATIC_ID, content::STATIC_BYTES);
+        for name in ["fast", "slow"] {
+            std::fs::write(folder.path().join(name), &page).expect("write a page");
+        }
+        let config = format!(
+            "daemon on;
+            worker_processes 2;
+            user root;
+            pid {path}/pid;
+            error_log {path}/log;
+            events {{ worker_connections 1024; }}
+            http {{
+                access_log off;
+                default_type application/octet-stream;
+                client_body_temp_path {path}/body;
+                proxy_temp_path {path}/proxy;
+                fastcgi_temp_path {path}/fastcgi;
+                uwsgi_temp_path {path}/uwsgi;
+                scgi_temp_path {path}/scgi;
+                server {{
+                    listen {listen};
+                    root {path};
+                    add_header X-App nginx;
+                    add_header X-Pid $pid;
+                    location = /health {{ return 200 \"ok\\n\"; }}
+                    location = /slow {{ limit_rate 32k; }}
+                }}
+            }}
+            "
+        );
+        std::fs::write(folder.path().join("nginx.conf"), config).expect("write nginx.conf");
+        Self { listen, folder }
+    }
+
+    /// Where it takes traffic.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// The pid file of its master.
+    pub fn pidfile(&self) -> PathBuf {
+        self.folder.path().join("pid")
+    }
+
+    /// Its master, as the pid file says.
+    pub fn pid(&self) -> Option<i32> {
+        wait::read_pid(&self.pidfile())
+    }
+
+    /// The command that starts it as a daemon.
+    pub fn start_command(&self) -> Vec<String> {
+        let path = binaries::text(self.folder.path());
+        [
+            &binaries::text(&binaries::tool("nginx", "test")),
+            "-e",
+            &format!("{path}/log"),
+            "-c",
+            &format!("{path}/nginx.conf"),
+        ]
+        .map(str::to_owned)
+        .into()
+    }
+
+    /// Starts it, and waits until it is healthy.
+    pub fn started(self) -> Self {
+        run(&self.start_command());
+        wait::until("nginx is healthy", START, || {
+            (self.pid().is_some() && status_of(self.listen, "/health") == Some(200)).then_some(())
+        });
+        self
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // TERM ends master and workers at once.
+        end(self.pid(), Signal::SIGTERM);
+    }
+}
+
+fn new_folder() -> TempDir {
+    tempfile::Builder::new()
+        .prefix("pitstop-app-")
+        .tempdir()
+        .expect("create a folder for an app")
+}
+
+fn run(command: &[String]) {
+    let status = Command::new(&command[0])
+        .args(&command[1..])
+        .stdin(Stdio::null())
+        .status()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+fn end(pid: Option<i32>, signal: Signal) {
+    let Some(pid) = pid.filter(|pid| wait::is_running(*pid)) else {
+        return;
+    };
+    kill(Pid::from_raw(pid), signal).ok();
+    if wait::within(END, || (!wait::is_running(pid)).then_some(())).is_none() {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
+    }
+}

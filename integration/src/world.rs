@@ -1,0 +1,347 @@
+//! The standard scene in one call: one HAProxy, three apps, each with a main and a backup entry as in the recipe of 2008,
+//! and a `pitstop.toml` that knows them.
+//!
+//! Apps are called `webA`, `webB`, `webC`; the main entry of `webA` is `srvs/webA`, its backup `srvs/bkpA`, both with cookie
+//! `A`; it listens on port 1001 and its main entry is checked on port 2001, which a redirect leads to 1001.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::app::App;
+use crate::haproxy::{Backend, Config, Haproxy, Mode, Server, Version};
+use crate::load::{Load, Options};
+use crate::netns::{self, Host, Namespace};
+use crate::pitstop::Pitstop;
+
+/// Where the frontend listens.
+const FRONTEND: u16 = 8000;
+const BACKEND: &str = "srvs";
+
+/// Whose redirects of the check ports there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redirects {
+    /// None: main entries are checked on the app's own port, and only the admin socket takes them out.
+    None,
+    /// Made with plain iptables, as an operator without pitstop does.
+    ByHand,
+    /// Made by `pitstop in` of each app.
+    ByPitstop,
+}
+
+/// What the scene is to be like.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    version: Version,
+    mode: Mode,
+    apps: usize,
+    address: IpAddr,
+    frontend: IpAddr,
+    elsewhere: bool,
+    isolated: bool,
+    redirects: Redirects,
+    check_interval: Duration,
+    app_options: Vec<String>,
+    server_words: Vec<String>,
+    backend_lines: Vec<String>,
+    pitstop_lines: Vec<String>,
+    drain_lines: Vec<String>,
+}
+
+/// The scene. On drop everything ends.
+#[derive(Debug)]
+pub struct World {
+    /// The balancer.
+    pub haproxy: Haproxy,
+    /// The apps, `webA` first.
+    pub apps: Vec<App>,
+    /// Configured for all of them.
+    pub pitstop: Pitstop,
+    /// The balancer's host, if it is another one.
+    pub balancer_host: Option<Host>,
+    frontend: SocketAddr,
+    /// Left last: it ends what is still there.
+    _namespace: Option<Namespace>,
+}
+
+impl World {
+    /// The scene with nothing special: the distribution's HAProxy on loopback, no redirects, in a new network namespace.
+    pub fn builder() -> Builder {
+        Builder {
+            version: Version::System,
+            mode: Mode::Http,
+            apps: 3,
+            address: Ipv4Addr::LOCALHOST.into(),
+            frontend: Ipv4Addr::LOCALHOST.into(),
+            elsewhere: false,
+            isolated: true,
+            redirects: Redirects::None,
+            check_interval: Duration::from_millis(500),
+            app_options: Vec::new(),
+            server_words: Vec::new(),
+            backend_lines: Vec::new(),
+            pitstop_lines: Vec::new(),
+            drain_lines: Vec::new(),
+        }
+    }
+
+    /// Where clients go.
+    pub fn frontend(&self) -> SocketAddr {
+        self.frontend
+    }
+
+    /// The main and the backup entry of an app.
+    pub fn servers(&self, app: usize) -> [String; 2] {
+        ["web", "bkp"].map(|kind| format!("{BACKEND}/{kind}{}", letter(app)))
+    }
+
+    /// A bit of everything, with long requests of up to `long_max`.
+    pub fn load(&self, long_max: Duration) -> Load {
+        Load::start(&Options::mix(self.frontend(), long_max))
+    }
+
+    /// What pitstop does, done by hand with the admin socket alone: drain, maint, wait, restart, ready.
+    pub fn restart_by_hand(&self, app: usize) {
+        let servers = self.servers(app);
+        let names: Vec<&str> = servers.iter().map(String::as_str).collect();
+        for state in ["drain", "maint"] {
+            for server in &names {
+                self.haproxy.set_state(server, state);
+            }
+        }
+        self.haproxy
+            .wait_until_quiet(&names, Duration::from_secs(30));
+        self.apps[app].restart_plainly();
+        for server in &names {
+            self.haproxy.set_state(server, "ready");
+        }
+    }
+}
+
+impl Builder {
+    /// Which HAProxy.
+    pub fn version(mut self, version: Version) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// HAProxy's mode. In TCP mode nobody sticks.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// How many apps, at most 26.
+    pub fn apps(mut self, count: usize) -> Self {
+        self.apps = count;
+        self
+    }
+
+    /// Apps and frontend on `::1`.
+    pub fn ipv6(mut self) -> Self {
+        self.address = std::net::Ipv6Addr::LOCALHOST.into();
+        self.frontend = self.address;
+        self
+    }
+
+    /// HAProxy on another host, so that checks come in by PREROUTING; clients stay here.
+    pub fn balancer_elsewhere(mut self) -> Self {
+        self.elsewhere = true;
+        self
+    }
+
+    /// In the calling thread's present namespace instead of a new one.
+    pub fn in_this_namespace(mut self) -> Self {
+        self.isolated = false;
+        self
+    }
+
+    /// Whose redirects there are.
+    pub fn redirects(mut self, redirects: Redirects) -> Self {
+        self.redirects = redirects;
+        self
+    }
+
+    /// HAProxy's `inter`.
+    pub fn check_interval(mut self, interval: Duration) -> Self {
+        self.check_interval = interval;
+        self
+    }
+
+    /// A further option of `testapp`, for all apps.
+    pub fn app_option(mut self, option: &str) -> Self {
+        self.app_options.push(option.to_owned());
+        self
+    }
+
+    /// Further words on every `server` line, such as `on-marked-down shutdown-sessions`.
+    pub fn server_words(mut self, words: &str) -> Self {
+        self.server_words.push(words.to_owned());
+        self
+    }
+
+    /// A further line of the backend, such as `http-reuse always`.
+    pub fn backend_line(mut self, line: &str) -> Self {
+        self.backend_lines.push(line.to_owned());
+        self
+    }
+
+    /// A further line of each `[apps.X]`, such as `hold = "0s"`.
+    pub fn pitstop_line(mut self, line: &str) -> Self {
+        self.pitstop_lines.push(line.to_owned());
+        self
+    }
+
+    /// A further line of each `[apps.X.drain]`, such as `timeout = "5s"`.
+    pub fn drain_line(mut self, line: &str) -> Self {
+        self.drain_lines.push(line.to_owned());
+        self
+    }
+
+    /// Sets the scene, and returns when all apps are healthy and the frontend accepts.
+    pub fn start(mut self) -> World {
+        let namespace = self.isolated.then(Namespace::new);
+        let balancer_host = self.elsewhere.then(Host::new);
+        if let Some(host) = &balancer_host {
+            let six = self.address.is_ipv6();
+            self.address = if six { host.near6() } else { host.near() };
+            self.frontend = if six { host.far6() } else { host.far() };
+        }
+        let apps: Vec<App> = (0..self.apps).map(|app| self.app(app)).collect();
+        apps.iter().for_each(App::start);
+        apps.iter().for_each(App::wait_until_healthy);
+        if self.redirects == Redirects::ByHand {
+            self.redirect_by_hand();
+        }
+        let start = || Haproxy::start(self.version, self.config());
+        let haproxy = match &balancer_host {
+            Some(host) => host.run(start),
+            None => start(),
+        };
+        let pitstop = Pitstop::new(&self.pitstop_toml(&haproxy, &apps));
+        if self.redirects == Redirects::ByPitstop {
+            for app in &apps {
+                pitstop.run(&["in", app.name()]).assert_code(0);
+            }
+        }
+        World {
+            haproxy,
+            apps,
+            pitstop,
+            balancer_host,
+            frontend: SocketAddr::new(self.frontend, FRONTEND),
+            _namespace: namespace,
+        }
+    }
+
+    fn app(&self, app: usize) -> App {
+        let new = App::new(&format!("web{}", letter(app)), self.traffic(app));
+        self.app_options
+            .iter()
+            .fold(new, |app, option| app.option(option))
+    }
+
+    fn traffic(&self, app: usize) -> SocketAddr {
+        SocketAddr::new(self.address, port(1001, app))
+    }
+
+    fn check_port(&self, app: usize) -> u16 {
+        let first = if self.redirects == Redirects::None {
+            1001
+        } else {
+            2001
+        };
+        port(first, app)
+    }
+
+    /// As the recipe has it, with the cookie on the main entry as well: nobody would stick otherwise.
+    fn config(&self) -> Config {
+        let mut backend = Backend::new(BACKEND);
+        if self.mode == Mode::Http {
+            backend = backend.cookie("SERVER");
+        }
+        for line in &self.backend_lines {
+            backend = backend.line(line);
+        }
+        for app in 0..self.apps {
+            let check_port = self.check_port(app);
+            backend = backend.server(self.server("web", app, check_port));
+        }
+        for app in 0..self.apps {
+            let check_port = self.traffic(app).port();
+            backend = backend.server(self.server("bkp", app, check_port).backup());
+        }
+        let address = SocketAddr::new(self.frontend, FRONTEND);
+        Config::new(self.mode)
+            .global("nbthread 2")
+            .frontend("www", address, BACKEND)
+            .backend(backend)
+    }
+
+    fn server(&self, kind: &str, app: usize, check_port: u16) -> Server {
+        let letter = letter(app);
+        let mut server = Server::new(&format!("{kind}{letter}"), self.traffic(app))
+            .check(Some(check_port), self.check_interval);
+        if self.mode == Mode::Http {
+            server = server.cookie(&letter.to_string());
+        }
+        self.server_words
+            .iter()
+            .fold(server, |server, words| server.word(words))
+    }
+
+    fn redirect_by_hand(&self) {
+        let program = if self.address.is_ipv6() {
+            "ip6tables"
+        } else {
+            "iptables"
+        };
+        for app in 0..self.apps {
+            let (from, to) = (self.check_port(app), self.traffic(app).port());
+            for chain in ["OUTPUT", "PREROUTING"] {
+                let rule = format!(
+                    "{program} -w 5 -t nat -A {chain} -p tcp -m addrtype --dst-type LOCAL --dport {from} -j REDIRECT --to-ports {to}"
+                );
+                netns::run(&rule.split(' ').collect::<Vec<_>>());
+            }
+        }
+    }
+
+    fn pitstop_toml(&self, haproxy: &Haproxy, apps: &[App]) -> String {
+        let mut text = format!(
+            "[balancers.lb1]\nsocket = {:?}\nmaster = {:?}\nconfig = {:?}\n",
+            haproxy.socket(),
+            haproxy.master_socket(),
+            haproxy.config_file()
+        );
+        for (number, app) in apps.iter().enumerate() {
+            let (name, letter, listen) = (app.name(), letter(number), app.listen());
+            let mut line = |line: String| writeln!(text, "{line}").expect("writing to a string");
+            line(format!("\n[apps.{name}]"));
+            line(format!("servers = [\"{BACKEND}/web{letter}\"]"));
+            line(format!("backups = [\"{BACKEND}/bkp{letter}\"]"));
+            line(format!("listen = \"{listen}\""));
+            self.pitstop_lines.iter().cloned().for_each(&mut line);
+            if self.redirects != Redirects::None {
+                line(format!("[apps.{name}.redirect]"));
+                line(format!("check_port = {}", self.check_port(number)));
+            }
+            line(format!("[apps.{name}.drain]"));
+            self.drain_lines.iter().cloned().for_each(&mut line);
+            line(format!("[apps.{name}.service]"));
+            line(format!("pidfile = {:?}", app.pidfile()));
+            line(format!("start = {:?}", app.start_command()));
+            line(format!("[[apps.{name}.ready]]"));
+            line(format!("http = \"http://{listen}/health\""));
+        }
+        text
+    }
+}
+
+fn port(first: u16, app: usize) -> u16 {
+    first + u16::try_from(app).expect("few apps")
+}
+
+fn letter(app: usize) -> char {
+    char::from(b'A' + u8::try_from(app).expect("few apps"))
+}
