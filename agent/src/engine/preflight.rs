@@ -12,7 +12,7 @@ use crate::haproxy::{Kinds, ServerId, ServerState, StatScope};
 use crate::journal;
 use crate::rotation::admin::Admin;
 use crate::rotation::guard;
-use crate::rotation::{RotationError, redirect};
+use crate::rotation::{RotationError, findings};
 use crate::run::{Goal, Outcome};
 
 /// Something that was noticed.
@@ -64,11 +64,11 @@ impl Finding {
     }
 }
 
-impl From<redirect::Finding> for Finding {
-    fn from(finding: redirect::Finding) -> Self {
+impl From<findings::Finding> for Finding {
+    fn from(finding: findings::Finding) -> Self {
         let severity = match finding.severity {
-            redirect::Severity::Error => Severity::Error,
-            redirect::Severity::Warning => Severity::Warning,
+            findings::Severity::Error => Severity::Error,
+            findings::Severity::Warning => Severity::Warning,
         };
         Self { severity, what: finding.what, hint: Some(finding.hint) }
     }
