@@ -11,7 +11,7 @@ use crate::drain::Pace;
 use crate::events::Kind;
 use crate::haproxy::{StatRow, Status};
 use crate::probe;
-use crate::rotation::{Move, Rotation};
+use crate::rotation::{Move, Rotation, RotationError};
 use crate::run::{Goal, Outcome};
 
 /// How much longer than `hold` HAProxy's own next check is waited for; its `inter` can't be read from the socket.
@@ -74,13 +74,12 @@ impl Engine<'_> {
         if let Some(ports) = &mut self.ports {
             if self.request.adopt_rules {
                 self.log.act("redirect", "replace foreign rules on the check port by ours")?;
-                for rule in ports.redirect().adopt().await.map_err(crate::rotation::RotationError::from)? {
+                for rule in ports.redirect().adopt().await.map_err(RotationError::from)? {
                     self.log.remark(format!("replaced: {rule}"));
                 }
             }
             for act in ports.acts(Move::PutBack) {
-                self.log.record_or_remark(crate::journal::Record::ActIntent { on: "redirect".to_owned(), what: act.clone() });
-                self.log.publish(Kind::Act { on: "redirect".to_owned(), what: act });
+                self.log.act_or_remark(ports.place(), &act);
             }
             ports.make(Move::PutBack).await?;
         }
@@ -91,11 +90,7 @@ impl Engine<'_> {
         }
         for balancer in &self.balancers {
             for act in balancer.acts(Move::PutBack) {
-                self.log.record_or_remark(crate::journal::Record::ActIntent {
-                    on: balancer.place().to_owned(),
-                    what: act.clone(),
-                });
-                self.log.publish(Kind::Act { on: balancer.place().to_owned(), what: act });
+                self.log.act_or_remark(balancer.place(), &act);
             }
         }
         let made = join_all(self.balancers.iter_mut().map(|balancer| async {
@@ -188,17 +183,13 @@ impl Engine<'_> {
         let mut results = Vec::new();
         if let Some(ports) = &mut self.ports {
             for act in ports.acts(Move::Restore) {
-                self.log.record_or_remark(crate::journal::Record::ActIntent { on: "redirect".to_owned(), what: act });
+                self.log.act_or_remark(ports.place(), &act);
             }
             results.push(ports.make(Move::Restore).await);
         }
         for balancer in &self.balancers {
             for act in balancer.acts(Move::Restore) {
-                self.log.record_or_remark(crate::journal::Record::ActIntent {
-                    on: balancer.place().to_owned(),
-                    what: act.clone(),
-                });
-                self.log.publish(Kind::Act { on: balancer.place().to_owned(), what: act });
+                self.log.act_or_remark(balancer.place(), &act);
             }
         }
         results.extend(join_all(self.balancers.iter_mut().map(|balancer| balancer.make(Move::Restore))).await);

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::events::{Event, Kind, Listener};
 use crate::journal::{Journal, JournalError, Record};
+use crate::service::Note;
 
 /// One run's journal and its listener. Shared by reference with drivers that report from within.
 pub struct Log<'a> {
@@ -56,6 +57,21 @@ impl<'a> Log<'a> {
         self.record(Record::ActIntent { on: on.to_owned(), what: what.to_owned() })?;
         self.publish(Kind::Act { on: on.to_owned(), what: what.to_owned() });
         Ok(())
+    }
+
+    /// What a service driver reports: on disk, then told.
+    pub fn service(&self, note: Note) -> std::io::Result<()> {
+        let what = note.to_string();
+        self.record(Record::Service { note }).map_err(std::io::Error::other)?;
+        self.publish(Kind::Act { on: "service".to_owned(), what });
+        Ok(())
+    }
+
+    /// The intent of an act that leads to a safe end: it is done also where it can't be written down.
+    pub fn act_or_remark(&self, on: &str, what: &str) {
+        if let Err(error) = self.act(on, what) {
+            self.remark(format!("the journal can't be written: {error}"));
+        }
     }
 
     /// Tells something that a person should know.

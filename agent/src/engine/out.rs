@@ -122,18 +122,21 @@ impl Engine<'_> {
         let gate = self.ports.as_ref().is_some_and(|ports| ports.has_gate());
         let began = Instant::now();
         self.await_out_of(!gate, began, true).await?;
-        if let Some(ports) = self.ports.as_ref().filter(|_| gate) {
-            // The backup entries check the traffic port itself: those who stick would come until the stop.
-            if self.kills != Kills::No {
-                self.wait_until_quiet(Instant::now() + self.app.drain.timeout).await?;
-            }
+        if !gate {
+            return Ok(Outcome::Done);
+        }
+        // The backup entries check the traffic port itself: those who stick would come until the stop.
+        if self.kills != Kills::No {
+            self.wait_until_quiet(Instant::now() + self.app.drain.timeout).await?;
+        }
+        if let Some(ports) = &self.ports {
             for act in ports.acts_close() {
                 self.log.act("gate", &act)?;
             }
             ports.close_gate().await?;
-            // Refused checks and refused clients look the same on the traffic port, so only time tells here.
-            self.await_out_of(true, Instant::now(), false).await?;
         }
+        // Refused checks and refused clients look the same on the traffic port, so only time tells here.
+        self.await_out_of(true, Instant::now(), false).await?;
         Ok(Outcome::Done)
     }
 

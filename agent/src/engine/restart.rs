@@ -1,13 +1,12 @@
 //! The restart itself, the revert, and saying aloud that the app stays out.
 
-use std::io;
 use std::time::{Duration, Instant};
 
 use super::{Engine, Fault};
-use crate::events::Kind;
-use crate::journal::Record;
+use crate::journal::{Record, app_dir};
 use crate::run::{Goal, Outcome};
-use crate::service::{self, Note};
+use crate::service::Note;
+use crate::service::child::Launcher;
 
 /// How long an alert command may take: it must not hold up what is left to do.
 const ALERT: Duration = Duration::from_secs(10);
@@ -16,11 +15,7 @@ impl Engine<'_> {
     pub(super) async fn restart(&mut self) -> Result<Outcome, Fault> {
         let deadline = Instant::now() + self.app.service.timeout;
         let before = self.service.identity().await.unwrap_or_default();
-        let notify = |note: Note| {
-            self.log.record(Record::Service { note: note.clone() }).map_err(io::Error::other)?;
-            self.log.publish(Kind::Act { on: "service".to_owned(), what: note.to_string() });
-            Ok(())
-        };
+        let notify = |note| self.log.service(note);
         let after = self.service.apply(before.as_ref(), deadline, &notify).await?;
         self.log.record_or_remark(Record::Restarted { process: after.clone() });
         self.after = Some(after);
@@ -28,10 +23,10 @@ impl Engine<'_> {
     }
 
     pub(super) async fn revert(&mut self) -> Result<Outcome, Fault> {
-        let command = &self.app.service.revert;
-        self.log.act("service", &command.join(" "))?;
         let deadline = Instant::now() + self.app.service.timeout;
-        self.run_command("revert", command, deadline).await?;
+        let notify = |note| self.log.service(note);
+        let reverted = self.launcher().run(&self.app.service.revert, deadline, &notify).await;
+        reverted.map_err(|error| Fault::from(error).with_outcome(Outcome::Failed))?;
         Ok(Outcome::Done)
     }
 
@@ -49,14 +44,17 @@ impl Engine<'_> {
         }
         let mut command = self.app.on_alert.clone();
         command.push(message);
-        self.log.record_or_remark(Record::ActIntent { on: "alert".to_owned(), what: command.join(" ") });
-        self.run_command("alert", &command, Instant::now() + ALERT).await?;
+        // It is said aloud also where the journal can't be written.
+        let notify = |note: Note| {
+            self.log.record_or_remark(Record::Service { note });
+            Ok(())
+        };
+        let alerted = self.launcher().run(&command, Instant::now() + ALERT, &notify).await;
+        alerted.map_err(|error| Fault::from(error).with_outcome(Outcome::Failed))?;
         Ok(Outcome::Done)
     }
 
-    async fn run_command(&self, name: &str, command: &[String], deadline: Instant) -> Result<(), Fault> {
-        let logs = crate::journal::app_dir(&self.request.state_dir, self.app.name.as_str());
-        let log = logs.join(format!("{name}.log"));
-        service::run_child(command, &log, deadline).await.map_err(|error| Fault::from(error).with_outcome(Outcome::Failed))
+    fn launcher(&self) -> Launcher {
+        Launcher::new(&self.app.name, &app_dir(&self.request.state_dir, self.app.name.as_str()))
     }
 }

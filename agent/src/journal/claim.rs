@@ -53,15 +53,16 @@ pub enum ClaimError {
 }
 
 fn describe(holder: Option<&Holder>) -> String {
-    let Some(holder) = holder else {
-        return "it has just begun".to_owned();
-    };
-    let step = holder.step.map_or("starting", Step::name);
-    let reason = holder.reason.as_deref().map(|reason| format!(", because {reason:?}")).unwrap_or_default();
-    format!(
-        "{} (pid {}) by {} since {}, now in step \"{step}\"{reason}",
-        holder.run, holder.pid, holder.who, holder.since
-    )
+    holder.map_or_else(|| "it has just begun".to_owned(), ToString::to_string)
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, run, who, since, .. } = self;
+        let step = self.step.map_or("starting", Step::name);
+        write!(f, "{run} (pid {pid}) by {who} since {since}, now in step \"{step}\"")?;
+        self.reason.as_deref().map_or(Ok(()), |reason| write!(f, ", because {reason:?}"))
+    }
 }
 
 impl Claim {
