@@ -61,6 +61,7 @@ pub(super) fn print(findings: &[Finding], good_too: bool) {
     for finding in findings.iter().filter(|finding| good_too || finding.severity > Severity::Good) {
         let (word, colour) = match finding.severity {
             Severity::Good => ("ok", "32"),
+            Severity::Note => ("note", "36"),
             Severity::Warning => ("warning", "33"),
             Severity::Error => ("error", "31"),
         };

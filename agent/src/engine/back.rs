@@ -1,12 +1,12 @@
 //! The way back: ready, put back, await in; and undo, pull back, release.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 
 use super::out::all_well;
 use super::{Engine, Fault};
-use crate::config::settings::PutBack;
 use crate::drain::Pace;
 use crate::events::Kind;
 use crate::haproxy::{StatRow, Status};
@@ -17,10 +17,17 @@ use crate::run::{Goal, Outcome};
 /// How much longer than `hold` HAProxy's own next check is waited for; its `inter` can't be read from the socket.
 const NEXT_CHECK: Duration = Duration::from_secs(10);
 
+const CHECK_HINT: &str = "HAProxy checks from where it runs: is the address that it checks the one that was probed?";
+
 /// What HAProxy's own checks say about the entries since they went in.
 enum Checks {
+    /// Each has passed a check.
     Passed,
-    Pending(String),
+    /// It takes traffic, and has not been checked yet.
+    Unchecked(String),
+    /// It was down before, and has not earned its way up yet.
+    Down(String),
+    /// It was up, and a check took it down.
     Failed(String),
 }
 
@@ -117,49 +124,51 @@ impl Engine<'_> {
         let given_up = held.max(began + self.worst_case_in()) + NEXT_CHECK;
         let mut pace = Pace::new();
         let mut percent = self.app.ramp.as_ref().map_or(100, |ramp| ramp.from);
+        let mut seen_up = BTreeSet::new();
         loop {
             self.same_process().await?;
-            let checks = self.checks().await?;
+            let checks = self.checks(&mut seen_up).await;
             percent = self.raise_weight(began, percent).await?;
             let now = Instant::now();
             match checks {
-                Checks::Failed(what) => {
-                    let hint = "HAProxy checks from where it runs: is the address that it checks the one that was probed?";
-                    return Err(Fault::new(Outcome::Failed, what, Some(hint.to_owned())));
+                Checks::Failed(what) => return Err(Fault::new(Outcome::Failed, what, Some(CHECK_HINT.to_owned()))),
+                Checks::Down(what) if now >= given_up => {
+                    return Err(Fault::new(Outcome::TimedOut, what, Some(CHECK_HINT.to_owned())));
                 }
-                Checks::Pending(what) if now >= given_up => {
-                    if self.app.put_back == PutBack::Checked || self.is_redirect_alone() {
-                        return Err(Fault::new(Outcome::TimedOut, what, None));
-                    }
+                Checks::Unchecked(what) if now >= given_up => {
                     self.log.remark(format!("{what}; our own probes pass, so it stays in"));
                     return Ok(Outcome::Done);
                 }
                 Checks::Passed if now >= held && now >= ramped && percent == 100 => return Ok(Outcome::Done),
-                Checks::Passed | Checks::Pending(_) => {}
+                Checks::Passed | Checks::Unchecked(_) | Checks::Down(_) => {}
             }
             tokio::time::sleep(pace.pause()).await;
         }
     }
 
-    fn is_redirect_alone(&self) -> bool {
-        self.app.redirect.as_ref().is_some_and(|redirect| redirect.alone)
-    }
-
-    async fn checks(&mut self) -> Result<Checks, Fault> {
+    /// The least good news of all entries on all balancers.
+    async fn checks(&mut self, seen_up: &mut BTreeSet<String>) -> Checks {
         let mut all = Checks::Passed;
         for balancer in &mut self.balancers {
             // A balancer that is owing already, or that can't be asked just now, says nothing against the app.
             let Ok(poll) = balancer.poll().await else { continue };
-            let name = balancer.name();
             for row in poll.rows.iter().filter(|row| balancer.watches(row)) {
-                match checked(row) {
-                    Checks::Passed => {}
-                    Checks::Pending(what) => all = Checks::Pending(format!("{what} on {name}")),
-                    Checks::Failed(what) => return Ok(Checks::Failed(format!("{what} on {name}"))),
+                let place = format!("{}/{} on {}", row.proxy, row.server, balancer.name());
+                let is_down = matches!(row.status, Status::Down(_) | Status::DownByAgent);
+                if is_down && seen_up.contains(&place) {
+                    let why = row.check_status.trim_start_matches("* ");
+                    return Checks::Failed(format!("HAProxy's own check of {place} fails ({why})"));
+                } else if is_down {
+                    all = Checks::Down(format!("HAProxy still has {place} {} ({})", row.status, row.check_status));
+                    continue;
                 }
+                if !has_passed(row) && matches!(all, Checks::Passed) {
+                    all = Checks::Unchecked(format!("HAProxy has not checked {place} yet"));
+                }
+                seen_up.insert(place);
             }
         }
-        Ok(all)
+        all
     }
 
     async fn raise_weight(&mut self, began: Instant, percent: u8) -> Result<u8, Fault> {
@@ -221,26 +230,12 @@ impl Engine<'_> {
     }
 }
 
-/// What a row says about HAProxy's checks since `maint` ended. Leaving it, an entry has the health `rise`, so that one failed
-/// check takes it down, and its status is that of the last check before; only a higher health is news.
-fn checked(row: &StatRow) -> Checks {
-    let server = format!("{}/{}", row.proxy, row.server);
-    match &row.status {
-        Status::Down(_) | Status::DownByAgent if is_failure(&row.check_status) => {
-            Checks::Failed(format!("HAProxy's check of {server} fails ({})", row.check_status.trim_start_matches("* ")))
-        }
-        Status::Down(_) | Status::DownByAgent => Checks::Pending(format!("HAProxy still has {server} {}", row.status)),
-        Status::Up(_) => match (row.check_health, row.check_rise, row.check_fall) {
-            (Some(health), Some(rise), Some(fall)) if fall > 1 && health <= i64::try_from(rise).unwrap_or(i64::MAX) => {
-                Checks::Pending(format!("HAProxy has not checked {server} yet"))
-            }
-            _ => Checks::Passed,
-        },
-        _ => Checks::Passed,
+/// Whether a server that is up has passed a check since `maint` ended. Leaving it, an entry has the health `rise`, so that
+/// one failed check takes it down, and its check status is that of the last check before; only a higher health is news.
+/// With `fall 1` there is no higher one.
+fn has_passed(row: &StatRow) -> bool {
+    match (row.check_health, row.check_rise, row.check_fall) {
+        (Some(health), Some(rise), Some(fall)) => fall <= 1 || health > i64::try_from(rise).unwrap_or(i64::MAX),
+        _ => true,
     }
-}
-
-fn is_failure(check_status: &str) -> bool {
-    let status = check_status.trim_start_matches("* ");
-    !matches!(status, "" | "UNK" | "INI" | "CHECKED" | "L4OK" | "L6OK" | "L7OK" | "L7OKC" | "PROCOK")
 }

@@ -33,6 +33,8 @@ pub struct Finding {
 pub enum Severity {
     /// As it should be.
     Good,
+    /// Worth knowing when looking into it, not at every run.
+    Note,
     /// A run works, with a risk that is named.
     Warning,
     /// A run would be refused.
@@ -68,7 +70,7 @@ impl From<findings::Finding> for Finding {
     fn from(finding: findings::Finding) -> Self {
         let severity = match finding.severity {
             findings::Severity::Error => Severity::Error,
-            findings::Severity::Warning => Severity::Warning,
+            findings::Severity::Warning => Severity::Note,
         };
         Self { severity, what: finding.what, hint: Some(finding.hint) }
     }
@@ -80,7 +82,7 @@ impl Engine<'_> {
         let (mut errors, mut hints) = (Vec::new(), Vec::new());
         for finding in findings {
             match finding.severity {
-                Severity::Good => {}
+                Severity::Good | Severity::Note => {}
                 Severity::Warning => self.log.remark(finding.what),
                 Severity::Error => {
                     errors.push(finding.what);

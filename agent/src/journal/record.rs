@@ -10,7 +10,7 @@ use crate::run::{Ending, Goal, Outcome, Step};
 use crate::service::{Identity, Note};
 
 /// The format's version, in every line.
-pub const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
