@@ -86,7 +86,7 @@ impl ProxySettings {
                 .set(place, text().and_then(|mode| http_reuse(&mode))),
             "timeout" => self.apply_timeout(place, words),
             "option" => self.apply_option(place, words, true),
-            "no" => match words.split_first() {
+            "no" | "default" => match words.split_first() {
                 Some((option, words)) if option.known() == Some("option") => {
                     self.apply_option(place, words, false);
                 }

@@ -20,7 +20,7 @@ fn a_healthy_app_is_proven_with_a_connection_for_every_pass() {
         let proof = prove_all(vec![probe]).await.unwrap();
         assert_eq!(proof.probes[0].tries, 3);
         assert!(proof.took >= Duration::from_millis(10));
-        assert!(proof.took < Duration::from_millis(500), "{:?}", proof.took);
+        assert!(proof.took < Duration::from_secs(1), "{:?}", proof.took);
         let requests = requests.lock().unwrap();
         assert_eq!(requests.len(), 3);
         let request = requests[0].to_lowercase();
@@ -56,7 +56,7 @@ fn an_app_that_comes_up_late_is_proven_soon_after() {
         let (proof, proven) = proof;
         assert!(proof.probes[0].tries > 10, "{proof:?}");
         assert!(
-            proven - up < Duration::from_millis(100),
+            proven - up < Duration::from_millis(500),
             "{:?}",
             proven - up
         );
@@ -306,7 +306,7 @@ fn an_app_that_flaps_is_not_proven_until_it_passes_in_a_row() {
 fn every_probe_that_does_not_pass_is_named() {
     in_own_namespace(|| async {
         let (up, _) = serve_bytes("127.0.0.1:0", OK).await;
-        let short = Duration::from_millis(200);
+        let short = Duration::from_millis(500);
         let error = prove_all(vec![
             ready(ProbeKind::Http(http("127.0.0.1", 9)), short),
             ready(ProbeKind::Http(http_at(up)), short),
