@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing
+    clippy::indexing_slicing,
+    clippy::print_stdout
 )]
 
 use std::future::Future;
@@ -321,7 +322,7 @@ fn rules_of_the_other_variant_and_of_nft_are_seen_and_removal_does_not_pass_for_
             redirect.remove().await.unwrap();
             sh(
                 "nft 'table ip theirs { map m { type inet_service : inet_service; elements = { 2000 : 1000 }; }; \
-                chain o { type nat hook output priority -100; redirect to :tcp dport map @m; }; }'",
+                chain o { type nat hook output priority -100; meta l4proto tcp redirect to :tcp dport map @m; }; }'",
             );
             match redirect.remove().await {
                 Err(RulesError::StillOpen { culprits, .. }) => {
@@ -551,9 +552,15 @@ fn foreign_rules_are_adopted_without_a_refused_check() {
             let done = Arc::new(AtomicBool::new(false));
             let stop = Arc::clone(&done);
             let hammer = std::thread::spawn(move || {
+                // An echo each time, so that the app's accept queue can't run over.
+                let check = || {
+                    let mut stream = TcpStream::connect("127.0.0.1:2000")?;
+                    stream.write_all(&[1])?;
+                    stream.read_exact(&mut [0])
+                };
                 let mut seen = [0, 0];
                 while !stop.load(Ordering::Relaxed) {
-                    seen[usize::from(answers("127.0.0.1:2000"))] += 1;
+                    seen[usize::from(check().is_ok())] += 1;
                 }
                 seen
             });
@@ -563,7 +570,7 @@ fn foreign_rules_are_adopted_without_a_refused_check() {
             done.store(true, Ordering::Relaxed);
             let [refused, passed] = hammer.join().unwrap();
             println!("{variant:?}: {passed} checks passed, {refused} refused");
-            assert!(passed > 50 && refused == 0);
+            assert!(passed > 10 && refused == 0);
             assert_eq!(redirect.foreign_rules().await.unwrap(), [""; 0]);
             redirect.remove().await.unwrap();
         });

@@ -59,13 +59,13 @@ pub async fn foreign_rules(
         let own = Iptables { family, variant };
         let listing = own.list(Table::Nat, false).await?;
         found.extend(suspects(&listing, port, own, ours));
-        let is_nft = is_nft(own).await?;
-        if let Some(other) = other(own, is_nft).await? {
-            if let Ok(listing) = other.list(Table::Nat, false).await {
-                found.extend(suspects(&listing, port, other, &|_| false));
-            }
+        let own_is_nft = is_nft(own).await?;
+        let other = other(own, own_is_nft).await?;
+        if let Some(other) = other {
+            let listing = other.list(Table::Nat, false).await?;
+            found.extend(suspects(&listing, port, other, &|_| false));
         }
-        if is_nft {
+        if own_is_nft || other.is_some_and(|other| other.variant == Variant::Nft) {
             seen_by_iptables.push(match family {
                 Family::V4 => "ip nat",
                 Family::V6 => "ip6 nat",

@@ -120,10 +120,10 @@ impl Redirect {
         self.add().await?;
         let mut deleted = Vec::new();
         for rule in plain {
-            if let (Some(iptables), Some(deletion)) = (rule.iptables, &rule.deletion) {
-                if iptables.run(Table::Nat, deletion).await? == Found::Yes {
-                    deleted.push(rule.to_string());
-                }
+            if let (Some(iptables), Some(deletion)) = (rule.iptables, &rule.deletion)
+                && iptables.run(Table::Nat, deletion).await? == Found::Yes
+            {
+                deleted.push(rule.to_string());
             }
         }
         self.prove_open().await?;
