@@ -62,7 +62,7 @@ impl Terminal {
 
     /// Draws these lines over those drawn before.
     pub fn draw(&mut self, lines: &[String]) {
-        let mut text = String::from("\x1b[?25l");
+        let mut text = String::new();
         if self.drawn > 0 {
             text.push_str(&format!("\x1b[{}A", self.drawn));
         }
@@ -77,14 +77,6 @@ impl Terminal {
     /// Leaves what is drawn, and goes on below.
     pub fn keep(&mut self) {
         self.drawn = 0;
-        self.restore();
-    }
-
-    /// Gives the cursor back.
-    pub fn restore(&self) {
-        if self.live {
-            write("\x1b[?25h");
-        }
     }
 
     /// Writes lines that stay.

@@ -46,12 +46,7 @@ fn main() -> ExitCode {
         binaries::tool("haproxy", "demo");
         binaries::tool("iptables", "demo");
     }
-    let code = sandbox::run(|| show(&arguments));
-    if sandbox::is_outside() {
-        // Whatever ended the show.
-        Terminal::standard_output().restore();
-    }
-    code
+    sandbox::run(|| show(&arguments))
 }
 
 fn show(arguments: &Arguments) -> ExitCode {
