@@ -163,9 +163,9 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts it in the calling thread's network namespace, and waits until every role has had an answer.
+    /// Starts it in the calling thread's network namespace, and waits for the first requests.
     ///
-    /// Panics when that takes longer than the longest request allows: then the scene is broken.
+    /// Panics when none comes within ten seconds.
     pub fn start(options: &Options) -> Self {
         let options = Options {
             progress: if options.progress == 0 {
