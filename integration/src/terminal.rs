@@ -32,11 +32,7 @@ impl Terminal {
         let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
         let live = std::io::stdout().is_terminal() && !dumb;
         let plain = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty());
-        Self {
-            live,
-            colour: live && !plain,
-            drawn: 0,
-        }
+        Self { live, colour: live && !plain, drawn: 0 }
     }
 
     /// Whether lines can be drawn again.
@@ -53,11 +49,7 @@ impl Terminal {
             Style::Green => 32,
             Style::Yellow => 33,
         };
-        if self.colour {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     /// Draws these lines over those drawn before.
@@ -119,10 +111,7 @@ pub fn time(duration: Duration) -> String {
 
 /// What can be shown of foreign text: one line, no control characters, at most so many characters.
 pub fn tame(text: &str, width: usize) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(width)
-        .collect()
+    text.chars().filter(|c| !c.is_control()).take(width).collect()
 }
 
 /// Bars for values up to `highest`, the latest on the right.
