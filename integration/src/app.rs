@@ -27,16 +27,8 @@ pub struct App {
 impl App {
     /// Not started yet.
     pub fn new(name: &str, listen: SocketAddr) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("pitstop-app-")
-            .tempdir()
-            .expect("create a folder for an app");
-        Self {
-            name: name.to_owned(),
-            listen,
-            options: Vec::new(),
-            folder,
-        }
+        let folder = tempfile::Builder::new().prefix("pitstop-app-").tempdir().expect("create a folder for an app");
+        Self { name: name.to_owned(), listen, options: Vec::new(), folder }
     }
 
     /// With a further option of `testapp` at every start, such as `--graceful` or `--start-delay=500`.
@@ -82,9 +74,7 @@ impl App {
         let pid = self.pid().filter(|pid| wait::is_running(*pid))?;
         let command_line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let pidfile = binaries::text(&self.pidfile());
-        String::from_utf8_lossy(&command_line)
-            .contains(&pidfile)
-            .then_some(pid)
+        String::from_utf8_lossy(&command_line).contains(&pidfile).then_some(pid)
     }
 
     /// Further options for the starts to come, whoever does them; none: as before.
@@ -114,11 +104,7 @@ impl App {
     /// Runs the start command.
     pub fn start(&self) {
         let command = self.start_command();
-        let status = Command::new(&command[0])
-            .args(&command[1..])
-            .stdin(Stdio::null())
-            .status()
-            .expect("start an app");
+        let status = Command::new(&command[0]).args(&command[1..]).stdin(Stdio::null()).status().expect("start an app");
         assert!(status.success(), "{command:?}: {status}");
     }
 
@@ -128,9 +114,7 @@ impl App {
             return;
         };
         self.signal(Signal::SIGTERM);
-        wait::until(&format!("{} has ended", self.name), END, || {
-            (!wait::is_running(pid)).then_some(())
-        });
+        wait::until(&format!("{} has ended", self.name), END, || (!wait::is_running(pid)).then_some(()));
     }
 
     /// What most deployments do: stop, start, and hope.
@@ -150,9 +134,7 @@ impl App {
     /// Waits until `/health` answers 200.
     pub fn wait_until_healthy(&self) {
         let what = format!("{} on {} is healthy", self.name, self.listen);
-        wait::until(&what, START, || {
-            (status_of(self.listen, "/health") == Some(200)).then_some(())
-        });
+        wait::until(&what, START, || (status_of(self.listen, "/health") == Some(200)).then_some(()));
     }
 }
 

@@ -10,22 +10,12 @@ pub fn ours(name: &str) -> PathBuf {
     let folder = running.parent().expect("an executable is in a folder");
     // A test's executable is in `deps`, one below the programs.
     let folder = match folder.file_name() {
-        Some(last) if last == "deps" || last == "examples" => {
-            folder.parent().expect("deps is in a folder")
-        }
+        Some(last) if last == "deps" || last == "examples" => folder.parent().expect("deps is in a folder"),
         _ => folder,
     };
     let path = folder.join(name);
-    let package = if name == "pitstop" {
-        "pitstop"
-    } else {
-        "integration"
-    };
-    assert!(
-        path.exists(),
-        "{} is missing: cargo build --package {package} --bins",
-        path.display()
-    );
+    let package = if name == "pitstop" { "pitstop" } else { "integration" };
+    assert!(path.exists(), "{} is missing: cargo build --package {package} --bins", path.display());
     path
 }
 
@@ -42,7 +32,5 @@ pub fn tool(name: &str, setup_part: &str) -> PathBuf {
 
 /// A path as text; ours have no others.
 pub fn text(path: &Path) -> String {
-    path.to_str()
-        .expect("paths in tests are valid UTF-8")
-        .to_owned()
+    path.to_str().expect("paths in tests are valid UTF-8").to_owned()
 }

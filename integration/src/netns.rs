@@ -40,11 +40,7 @@ impl Guardian {
     fn start(name: &str) -> Self {
         let child = Command::new("sh")
             .args(["-c", GUARDIAN, "guardian"])
-            .args([
-                this_namespace().to_string(),
-                std::process::id().to_string(),
-                name.to_owned(),
-            ])
+            .args([this_namespace().to_string(), std::process::id().to_string(), name.to_owned()])
             .stdin(Stdio::piped())
             // Signals to the owner's group, such as Ctrl-C, are not for the guardian.
             .process_group(0)
@@ -67,9 +63,7 @@ impl Drop for Guardian {
 /// The inode of the calling thread's network namespace.
 fn this_namespace() -> u64 {
     use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/thread-self/ns/net")
-        .expect("read the network namespace of this thread")
-        .ino()
+    std::fs::metadata("/proc/thread-self/ns/net").expect("read the network namespace of this thread").ino()
 }
 
 /// The calling thread's new network namespace, with loopback up and nothing else; the thread goes back on drop.
@@ -86,22 +80,14 @@ impl Namespace {
     /// started before (a runtime's workers) do not, so build runtimes afterwards.
     ///
     /// Panics without `CAP_SYS_ADMIN`.
-    #[expect(
-        clippy::new_without_default,
-        reason = "entering a namespace is no default"
-    )]
+    #[expect(clippy::new_without_default, reason = "entering a namespace is no default")]
     pub fn new() -> Self {
         let before = File::open("/proc/thread-self/ns/net").expect("open the network namespace");
         let old = this_namespace();
-        unshare(CloneFlags::CLONE_NEWNET)
-            .expect("a new network namespace: run as root, as scripts/test does");
+        unshare(CloneFlags::CLONE_NEWNET).expect("a new network namespace: run as root, as scripts/test does");
         assert_ne!(old, this_namespace(), "the namespace is a new one");
         run(&["ip", "link", "set", "lo", "up"]);
-        Self {
-            before,
-            guardian: Some(Guardian::start("")),
-            stays_in_its_thread: PhantomData,
-        }
+        Self { before, guardian: Some(Guardian::start("")), stays_in_its_thread: PhantomData }
     }
 }
 
@@ -128,16 +114,10 @@ impl Host {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("pt-{}-{number}", std::process::id());
         run(&["ip", "netns", "add", &name]);
-        let mut host = Self {
-            name,
-            number,
-            guardian: None,
-        };
+        let mut host = Self { name, number, guardian: None };
         host.guardian = Some(host.run(|| Guardian::start(&host.name)));
         let wire = host.wire();
-        run(&[
-            "ip", "link", "add", &wire, "type", "veth", "peer", "name", "eth0", "netns", &host.name,
-        ]);
+        run(&["ip", "link", "add", &wire, "type", "veth", "peer", "name", "eth0", "netns", &host.name]);
         host.bring_up(&wire, host.near(), host.near6());
         host.run(|| {
             run(&["ip", "link", "set", "lo", "up"]);
@@ -147,24 +127,9 @@ impl Host {
     }
 
     fn bring_up(&self, interface: &str, address: IpAddr, address6: IpAddr) {
-        run(&[
-            "ip",
-            "address",
-            "add",
-            &format!("{address}/24"),
-            "dev",
-            interface,
-        ]);
+        run(&["ip", "address", "add", &format!("{address}/24"), "dev", interface]);
         // Without duplicate detection the address can be bound at once.
-        run(&[
-            "ip",
-            "address",
-            "add",
-            &format!("{address6}/64"),
-            "dev",
-            interface,
-            "nodad",
-        ]);
+        run(&["ip", "address", "add", &format!("{address6}/64"), "dev", interface, "nodad"]);
         run(&["ip", "link", "set", interface, "up"]);
     }
 
@@ -215,16 +180,13 @@ impl Host {
 
     /// Runs `act` on that host: sockets it opens and programs it starts are there.
     pub fn run<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
-        let namespace =
-            File::open(format!("/run/netns/{}", self.name)).expect("open a named namespace");
+        let namespace = File::open(format!("/run/netns/{}", self.name)).expect("open a named namespace");
         std::thread::scope(|scope| {
             let inside = scope.spawn(|| {
                 setns(&namespace, CloneFlags::CLONE_NEWNET).expect("enter a named namespace");
                 act()
             });
-            inside
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 }
@@ -236,10 +198,6 @@ pub fn run(arguments: &[&str]) -> String {
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|error| panic!("{arguments:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

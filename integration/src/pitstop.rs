@@ -51,10 +51,7 @@ impl Outcome {
 impl Pitstop {
     /// With this `pitstop.toml`, readable by its owner only.
     pub fn new(config: &str) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("pitstop-")
-            .tempdir()
-            .expect("create a folder for pitstop");
+        let folder = tempfile::Builder::new().prefix("pitstop-").tempdir().expect("create a folder for pitstop");
         let pitstop = Self { folder };
         std::fs::create_dir(pitstop.state()).expect("create the state directory");
         pitstop.configure(config);
@@ -128,12 +125,7 @@ impl Run {
             .stderr(share(&stderr))
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Self {
-            child,
-            begun: Instant::now(),
-            stdout,
-            stderr,
-        }
+        Self { child, begun: Instant::now(), stdout, stderr }
     }
 
     /// Its process id.

@@ -68,12 +68,7 @@ impl Gunicorn {
     pub fn new(name: &str, listen: SocketAddr, worker: Worker) -> Self {
         let folder = new_folder();
         std::fs::write(folder.path().join("app.py"), WSGI).expect("write the WSGI app");
-        Self {
-            name: name.to_owned(),
-            listen,
-            worker,
-            folder,
-        }
+        Self { name: name.to_owned(), listen, worker, folder }
     }
 
     /// Where it takes traffic.
@@ -98,11 +93,7 @@ impl Gunicorn {
             Worker::Gthread => ("gthread", "8"),
         };
         let folder = binaries::text(self.folder.path());
-        let workers = if self.worker == Worker::Sync {
-            "8"
-        } else {
-            "2"
-        };
+        let workers = if self.worker == Worker::Sync { "8" } else { "2" };
         [
             &binaries::text(&binaries::tool("gunicorn", "test")),
             "--daemon",
@@ -141,11 +132,7 @@ impl Gunicorn {
 impl Drop for Gunicorn {
     fn drop(&mut self) {
         // QUIT ends master and workers at once.
-        for pidfile in [
-            self.pidfile(),
-            self.folder.path().join("pid.2"),
-            self.folder.path().join("pid.oldbin"),
-        ] {
+        for pidfile in [self.pidfile(), self.folder.path().join("pid.2"), self.folder.path().join("pid.oldbin")] {
             end(wait::read_pid(&pidfile), Signal::SIGQUIT);
         }
     }
@@ -245,10 +232,7 @@ impl Drop for Nginx {
 }
 
 fn new_folder() -> TempDir {
-    tempfile::Builder::new()
-        .prefix("pitstop-app-")
-        .tempdir()
-        .expect("create a folder for an app")
+    tempfile::Builder::new().prefix("pitstop-app-").tempdir().expect("create a folder for an app")
 }
 
 fn run(command: &[String]) {

@@ -70,27 +70,13 @@ fn furnish() {
     let none: Option<&str> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("private mounts");
     mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), none).expect("mount /proc");
-    mount(
-        Some("tmpfs"),
-        "/run",
-        Some("tmpfs"),
-        MsFlags::empty(),
-        Some("mode=755"),
-    )
-    .expect("mount /run");
+    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=755")).expect("mount /run");
     std::fs::create_dir(SCRATCH).expect("create the scratch folder");
     netns::run(&["ip", "link", "set", "lo", "up"]);
 }
 
 fn watched() -> SigSet {
-    [
-        Signal::SIGCHLD,
-        Signal::SIGHUP,
-        Signal::SIGINT,
-        Signal::SIGTERM,
-    ]
-    .into_iter()
-    .collect()
+    [Signal::SIGCHLD, Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM].into_iter().collect()
 }
 
 fn again(stage: &str) -> Child {
@@ -124,8 +110,7 @@ fn pass_on_until_ended(mut child: Child, signals: &SigSet) -> ExitCode {
 /// Reaps what was inherited, but leaves `child` to its owner.
 fn reap_orphans(child: Pid) {
     let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    while let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) = waitid(Id::All, peek)
-    {
+    while let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) = waitid(Id::All, peek) {
         if pid == child {
             return;
         }
@@ -134,8 +119,6 @@ fn reap_orphans(child: Pid) {
 }
 
 fn code(status: ExitStatus) -> ExitCode {
-    let code = status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }

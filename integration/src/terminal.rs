@@ -32,11 +32,7 @@ impl Terminal {
         let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
         let live = std::io::stdout().is_terminal() && !dumb;
         let plain = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty());
-        Self {
-            live,
-            colour: live && !plain,
-            drawn: 0,
-        }
+        Self { live, colour: live && !plain, drawn: 0 }
     }
 
     /// Whether lines can be drawn again.
@@ -53,16 +49,12 @@ impl Terminal {
             Style::Green => 32,
             Style::Yellow => 33,
         };
-        if self.colour {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     /// Draws these lines over those drawn before.
     pub fn draw(&mut self, lines: &[String]) {
-        let mut text = String::from("\x1b[?25l");
+        let mut text = String::new();
         if self.drawn > 0 {
             text.push_str(&format!("\x1b[{}A", self.drawn));
         }
@@ -77,14 +69,6 @@ impl Terminal {
     /// Leaves what is drawn, and goes on below.
     pub fn keep(&mut self) {
         self.drawn = 0;
-        self.restore();
-    }
-
-    /// Gives the cursor back.
-    pub fn restore(&self) {
-        if self.live {
-            write("\x1b[?25h");
-        }
     }
 
     /// Writes lines that stay.
@@ -127,10 +111,7 @@ pub fn time(duration: Duration) -> String {
 
 /// What can be shown of foreign text: one line, no control characters, at most so many characters.
 pub fn tame(text: &str, width: usize) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(width)
-        .collect()
+    text.chars().filter(|c| !c.is_control()).take(width).collect()
 }
 
 /// Bars for values up to `highest`, the latest on the right.

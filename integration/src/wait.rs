@@ -37,9 +37,7 @@ pub fn is_running(pid: i32) -> bool {
         return false;
     };
     // The command name may hold anything, so the state is what follows the last bracket: proc(5).
-    let state = stat
-        .rsplit_once(") ")
-        .and_then(|(_, rest)| rest.chars().next());
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
     !matches!(state, None | Some('Z' | 'X'))
 }
 

@@ -47,12 +47,7 @@ fn plain_restarts_lose_and_the_recipe_does_not(version: Version) {
     load.wait_for_requests(100, LONG);
     let by_hand = load.stop();
     by_hand.assert_nothing_failed();
-    assert_eq!(
-        by_hand.by_process.len(),
-        6,
-        "old and new: {:?}",
-        by_hand.by_process
-    );
+    assert_eq!(by_hand.by_process.len(), 6, "old and new: {:?}", by_hand.by_process);
     println!(
         "{version:?}: plain {} of {}, by hand {} of {}",
         plain.failed, plain.requests, by_hand.failed, by_hand.requests
@@ -86,16 +81,11 @@ fn a_balancer_on_another_host_checks_through_the_redirect() {
         .redirects(Redirects::ByHand)
         .check_interval(Duration::from_millis(100))
         .start();
-    let load = Load::start(&Options {
-        short: 2,
-        ..Options::nobody(world.frontend())
-    });
+    let load = Load::start(&Options { short: 2, ..Options::nobody(world.frontend()) });
     load.wait_for_requests(50, LONG);
     load.stop().assert_nothing_failed();
     integration::netns::run(&["iptables", "-w", "5", "-t", "nat", "-F", "PREROUTING"]);
-    world
-        .haproxy
-        .wait_for_status("srvs/webA", "DOWN", Duration::from_secs(3));
+    world.haproxy.wait_for_status("srvs/webA", "DOWN", Duration::from_secs(3));
     assert_eq!(world.haproxy.status("srvs/bkpA"), "UP");
 }
 
@@ -119,19 +109,10 @@ fn bytes_pass_in_tcp_mode() {
 fn a_reload_leaves_a_new_worker_and_what_is_in_flight() {
     let world = World::builder().start();
     let before = world.haproxy.pid();
-    let load = Load::start(&Options {
-        per_request: 4,
-        ..Options::nobody(world.frontend())
-    });
+    let load = Load::start(&Options { per_request: 4, ..Options::nobody(world.frontend()) });
     world.haproxy.reload();
     assert_ne!(world.haproxy.pid(), before);
-    assert!(
-        world
-            .haproxy
-            .master_command("show proc")
-            .unwrap()
-            .contains("worker")
-    );
+    assert!(world.haproxy.master_command("show proc").unwrap().contains("worker"));
     load.wait_for_requests(20, LONG);
     load.stop().assert_nothing_failed();
 }
@@ -140,9 +121,7 @@ fn a_reload_leaves_a_new_worker_and_what_is_in_flight() {
 fn an_app_that_is_told_to_end_cuts_what_is_in_flight_unless_graceful() {
     let _namespace = Namespace::new();
     for (option, failed) in [("--ready-after=0", 1), ("--graceful", 0)] {
-        let app = App::new("app", address("127.0.0.1:1000"))
-            .option(option)
-            .started();
+        let app = App::new("app", address("127.0.0.1:1000")).option(option).started();
         let load = Load::start(&Options {
             long: 1,
             long_max: 600,
@@ -150,19 +129,11 @@ fn an_app_that_is_told_to_end_cuts_what_is_in_flight_unless_graceful() {
             think: 0,
             ..Options::nobody(app.listen())
         });
-        wait::until("a request in flight", LONG, || {
-            (load.progress().in_flight == 1).then_some(())
-        });
+        wait::until("a request in flight", LONG, || (load.progress().in_flight == 1).then_some(()));
         app.signal(Signal::SIGTERM);
-        wait::until("the app has ended", LONG, || {
-            (!app.is_running()).then_some(())
-        });
+        wait::until("the app has ended", LONG, || (!app.is_running()).then_some(()));
         let summary = load.stop();
-        let cut = summary
-            .failures
-            .iter()
-            .filter(|failure| failure.kind != "connect")
-            .count();
+        let cut = summary.failures.iter().filter(|failure| failure.kind != "connect").count();
         assert_eq!(cut, failed, "{option}: {summary:?}");
     }
 }
@@ -174,16 +145,12 @@ fn an_app_takes_other_options_at_its_next_start() {
     app.at_next_start(&["--health-only-broken"]);
     app.stop();
     app.start();
-    wait::until("the app answers", LONG, || {
-        (status_of(app.listen(), "/work") == Some(200)).then_some(())
-    });
+    wait::until("the app answers", LONG, || (status_of(app.listen(), "/work") == Some(200)).then_some(()));
     assert_eq!(status_of(app.listen(), "/health"), Some(503));
     app.at_next_start(&["--crash-at-start"]);
     app.stop();
     app.start();
-    wait::until("the app has crashed", LONG, || {
-        (!app.is_running()).then_some(())
-    });
+    wait::until("the app has crashed", LONG, || (!app.is_running()).then_some(()));
     app.at_next_start(&[]);
     app.restart_plainly();
 }
@@ -198,20 +165,11 @@ fn gunicorn_and_nginx_serve_what_the_load_expects() {
     let config = Config::new(Mode::Http)
         .frontend("dynamic", listen, "gunicorn")
         .frontend("static", static_listen, "nginx")
-        .backend(
-            Backend::new("gunicorn")
-                .line("http-reuse never")
-                .server(Server::new("g", gunicorn.listen())),
-        )
+        .backend(Backend::new("gunicorn").line("http-reuse never").server(Server::new("g", gunicorn.listen())))
         .backend(Backend::new("nginx").server(Server::new("n", nginx.listen())));
     let _haproxy = Haproxy::start(Version::System, config);
     let dynamic = Load::start(&Options::mix(listen, Duration::from_millis(500)));
-    let fixed = Load::start(&Options {
-        short: 2,
-        long: 1,
-        static_site: true,
-        ..Options::nobody(static_listen)
-    });
+    let fixed = Load::start(&Options { short: 2, long: 1, static_site: true, ..Options::nobody(static_listen) });
     fixed.wait_for_requests(20, LONG);
     dynamic.wait_for_requests(50, LONG);
     let dynamic = dynamic.stop();

@@ -85,41 +85,22 @@ fn main() -> ExitCode {
     if options.daemon {
         return daemonise(&options);
     }
-    if let Some(more) = options
-        .more
-        .as_ref()
-        .and_then(|file| std::fs::read_to_string(file).ok())
-    {
+    if let Some(more) = options.more.as_ref().and_then(|file| std::fs::read_to_string(file).ok()) {
         arguments.extend(more.lines().map(str::to_owned));
         options = Options::parse_from(arguments);
     }
     if options.session {
         nix::unistd::setsid().expect("a session of its own");
     }
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime")
-        .block_on(serve(options))
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(serve(options))
 }
 
-#[expect(
-    clippy::zombie_processes,
-    reason = "we end at once, and it is to live on"
-)]
+#[expect(clippy::zombie_processes, reason = "we end at once, and it is to live on")]
 fn daemonise(options: &Options) -> ExitCode {
     let log = options.log.clone().unwrap_or_else(|| "/dev/null".into());
-    let log = File::options()
-        .append(true)
-        .create(true)
-        .open(log)
-        .expect("open the log");
+    let log = File::options().append(true).create(true).open(log).expect("open the log");
     Command::new(std::env::current_exe().expect("our own path"))
-        .args(
-            std::env::args()
-                .skip(1)
-                .filter(|argument| argument != "--daemon"),
-        )
+        .args(std::env::args().skip(1).filter(|argument| argument != "--daemon"))
         .arg("--session")
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("share the log"))
@@ -144,13 +125,8 @@ async fn serve(options: Options) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let listener = TcpListener::bind(options.listen).await.expect("listen");
-    let app = App {
-        ready_at: started + Duration::from_millis(options.ready_after),
-        options: options.clone(),
-    };
-    let crash = options
-        .crash_after
-        .map_or(Duration::MAX, Duration::from_millis);
+    let app = App { ready_at: started + Duration::from_millis(options.ready_after), options: options.clone() };
+    let crash = options.crash_after.map_or(Duration::MAX, Duration::from_millis);
     let (ending, connections) = watch::channel(false);
     tokio::select! {
         _ = term.recv() => {}
@@ -209,18 +185,11 @@ impl App {
             .filter_map(|pair| pair.split_once('='))
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect();
-        let number = |key: &str, default: u64| {
-            query
-                .get(key)
-                .and_then(|value| value.parse().ok())
-                .unwrap_or(default)
-        };
+        let number = |key: &str, default: u64| query.get(key).and_then(|value| value.parse().ok()).unwrap_or(default);
         let id = query.get("id").map_or("work", String::as_str);
         let pause = Duration::from_millis(number("ms", 0));
         let (status, body) = match (request.method(), request.uri().path()) {
-            _ if Instant::now() < self.ready_at => {
-                (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".into())
-            }
+            _ if Instant::now() < self.ready_at => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".into()),
             (&Method::GET, "/health") if self.options.health_only_broken => {
                 (StatusCode::SERVICE_UNAVAILABLE, "broken, as told\n".into())
             }
@@ -231,10 +200,7 @@ impl App {
                 (StatusCode::OK, content::body(id, bytes))
             }
             (&Method::POST, "/upload") => match receive(request.into_body(), pause).await {
-                Some((length, sum)) => (
-                    StatusCode::OK,
-                    content::upload_receipt(id, length, sum).into(),
-                ),
+                Some((length, sum)) => (StatusCode::OK, content::upload_receipt(id, length, sum).into()),
                 None => (StatusCode::BAD_REQUEST, "body cut\n".into()),
             },
             _ => (StatusCode::NOT_FOUND, "no such page\n".into()),

@@ -59,8 +59,7 @@ impl Config {
 
     /// A frontend that hands everything to one backend.
     pub fn frontend(mut self, name: &str, address: SocketAddr, backend: &str) -> Self {
-        self.frontends
-            .push((name.to_owned(), address, backend.to_owned()));
+        self.frontends.push((name.to_owned(), address, backend.to_owned()));
         self
     }
 
@@ -98,10 +97,7 @@ impl Config {
         section("global", &global);
         section("defaults", &self.default_lines());
         for (name, address, backend) in &self.frontends {
-            let lines = [
-                format!("bind {address}"),
-                format!("default_backend {backend}"),
-            ];
+            let lines = [format!("bind {address}"), format!("default_backend {backend}")];
             section(&format!("frontend {name}"), &lines);
         }
         for backend in &self.backends {
@@ -152,10 +148,7 @@ pub struct Backend {
 impl Backend {
     /// Without servers yet.
     pub fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            lines: Vec::new(),
-        }
+        Self { name: name.to_owned(), lines: Vec::new() }
     }
 
     /// Clients stick by a cookie that HAProxy inserts and the app never sees.
@@ -184,18 +177,13 @@ pub struct Server {
 impl Server {
     /// Without a check.
     pub fn new(name: &str, address: SocketAddr) -> Self {
-        Self {
-            words: format!("server {name} {address}"),
-        }
+        Self { words: format!("server {name} {address}") }
     }
 
     /// Checked on its own port, or another one, `fall 3` and `rise 2`.
     pub fn check(self, port: Option<u16>, every: Duration) -> Self {
         let port = port.map(|port| format!(" port {port}")).unwrap_or_default();
-        self.word(&format!(
-            "check{port} inter {}ms fall 3 rise 2",
-            every.as_millis()
-        ))
+        self.word(&format!("check{port} inter {}ms fall 3 rise 2", every.as_millis()))
     }
 
     /// The value of its cookie.

@@ -33,12 +33,7 @@ pub enum Version {
 
 impl Version {
     /// All versions of the test bed.
-    pub const ALL: [Self; 4] = [
-        Self::Bed("2.2"),
-        Self::Bed("2.6"),
-        Self::Bed("3.0"),
-        Self::Bed("3.2"),
-    ];
+    pub const ALL: [Self; 4] = [Self::Bed("2.2"), Self::Bed("2.6"), Self::Bed("3.0"), Self::Bed("3.2")];
 
     /// One of [`Version::ALL`], by its number.
     pub fn named(number: &str) -> Option<Self> {
@@ -53,14 +48,9 @@ impl Version {
         match self {
             Self::System => binaries::tool("haproxy", "demo"),
             Self::Bed(number) => {
-                let bed = std::env::var("PITSTOP_TESTBED")
-                    .unwrap_or_else(|_| "/var/cache/pitstop-testbed".to_owned());
+                let bed = std::env::var("PITSTOP_TESTBED").unwrap_or_else(|_| "/var/cache/pitstop-testbed".to_owned());
                 let program = Path::new(&bed).join(format!("haproxy-{number}/haproxy"));
-                assert!(
-                    program.exists(),
-                    "{} is missing: scripts/setup haproxy-versions",
-                    program.display()
-                );
+                assert!(program.exists(), "{} is missing: scripts/setup haproxy-versions", program.display());
                 program
             }
         }
@@ -80,10 +70,8 @@ impl Haproxy {
     ///
     /// Panics with HAProxy's own words when it refuses the configuration.
     pub fn start(version: Version, config: Config) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("pitstop-haproxy-")
-            .tempdir()
-            .expect("create a folder for HAProxy");
+        let folder =
+            tempfile::Builder::new().prefix("pitstop-haproxy-").tempdir().expect("create a folder for HAProxy");
         write_config(folder.path(), &config);
         let log = std::fs::File::create(folder.path().join("log")).expect("create HAProxy's log");
         let master = Command::new(version.program())
@@ -97,11 +85,7 @@ impl Haproxy {
             .stderr(log)
             .spawn()
             .expect("start HAProxy");
-        let mut haproxy = Self {
-            master,
-            config,
-            folder,
-        };
+        let mut haproxy = Self { master, config, folder };
         haproxy.wait_until_serving();
         haproxy
     }
@@ -156,8 +140,7 @@ impl Haproxy {
 
     /// The answer of the admin socket to one line; panics when there is none.
     pub fn command(&self, line: &str) -> String {
-        self.try_command(line)
-            .unwrap_or_else(|error| panic!("`{line}`: {error}"))
+        self.try_command(line).unwrap_or_else(|error| panic!("`{line}`: {error}"))
     }
 
     /// The answer of the admin socket to one line.
@@ -181,20 +164,12 @@ impl Haproxy {
     pub fn stat(&self, server: &str) -> BTreeMap<String, String> {
         let table = self.command("show stat");
         let mut lines = table.lines();
-        let columns: Vec<&str> = lines
-            .next()
-            .expect("show stat has a header")
-            .trim_start_matches("# ")
-            .split(',')
-            .collect();
+        let columns: Vec<&str> =
+            lines.next().expect("show stat has a header").trim_start_matches("# ").split(',').collect();
         lines
             .map(|line| -> BTreeMap<String, String> {
                 let fields = line.split(',').map(str::to_owned);
-                columns
-                    .iter()
-                    .map(|name| (*name).to_owned())
-                    .zip(fields)
-                    .collect()
+                columns.iter().map(|name| (*name).to_owned()).zip(fields).collect()
             })
             .find(|row| {
                 let name = |column: &str| row.get(column).map(String::as_str).unwrap_or_default();
@@ -211,27 +186,19 @@ impl Haproxy {
     /// Sessions and queued requests of a server.
     pub fn in_flight(&self, server: &str) -> u64 {
         let row = self.stat(server);
-        ["scur", "qcur"]
-            .map(|column| row[column].parse::<u64>().unwrap_or(0))
-            .iter()
-            .sum()
+        ["scur", "qcur"].map(|column| row[column].parse::<u64>().unwrap_or(0)).iter().sum()
     }
 
     /// Waits until all of these servers have neither sessions nor a queue.
     pub fn wait_until_quiet(&self, servers: &[&str], limit: Duration) {
         wait::until(&format!("no session on {servers:?}"), limit, || {
-            servers
-                .iter()
-                .all(|server| self.in_flight(server) == 0)
-                .then_some(())
+            servers.iter().all(|server| self.in_flight(server) == 0).then_some(())
         });
     }
 
     /// Waits until a server's status starts with this.
     pub fn wait_for_status(&self, server: &str, status: &str, limit: Duration) {
-        wait::until(&format!("{server} is {status}"), limit, || {
-            self.status(server).starts_with(status).then_some(())
-        });
+        wait::until(&format!("{server} is {status}"), limit, || self.status(server).starts_with(status).then_some(()));
     }
 
     /// Replaces the configuration file; [`Haproxy::reload`] makes it valid.
@@ -270,8 +237,7 @@ impl Drop for Haproxy {
 
 fn write_config(folder: &Path, config: &Config) {
     let socket = binaries::text(&folder.join("admin.sock"));
-    std::fs::write(folder.join("haproxy.cfg"), config.render(&socket))
-        .expect("write HAProxy's configuration");
+    std::fs::write(folder.join("haproxy.cfg"), config.render(&socket)).expect("write HAProxy's configuration");
 }
 
 /// One command on a connection of its own, read to the end, as the socket is meant to be used.

@@ -51,14 +51,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(server: SocketAddr, keeps_cookie: bool) -> Self {
-        Self {
-            server,
-            connection: None,
-            keeps_cookie,
-            cookie: None,
-            unsent: 0,
-            reused: false,
-        }
+        Self { server, connection: None, keeps_cookie, cookie: None, unsent: 0, reused: false }
     }
 
     pub(super) fn close(&mut self) {
@@ -68,8 +61,7 @@ impl Client {
     /// Asks, checks the answer, and says which app and process gave it.
     pub(super) async fn ask(&mut self, question: &Question) -> Result<(String, String), Wrong> {
         let answer = timeout(Duration::from_secs(ANSWER), self.exchange(question)).await;
-        let result = answer
-            .unwrap_or_else(|_| Err(Wrong::new("timeout", format!("no answer in {ANSWER} s"))));
+        let result = answer.unwrap_or_else(|_| Err(Wrong::new("timeout", format!("no answer in {ANSWER} s"))));
         if result.is_err() {
             self.close();
         }
@@ -86,24 +78,13 @@ impl Client {
         let from = (text("x-app"), text("x-pid"));
         let body = body.collect().await;
         if !head.status.is_success() {
-            let body = body
-                .map(http_body_util::Collected::to_bytes)
-                .unwrap_or_default();
+            let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
             let detail = format!("from {from:?}: {}", String::from_utf8_lossy(&body));
-            return Err(Wrong::new(
-                format!("status {}", head.status.as_u16()),
-                detail,
-            ));
+            return Err(Wrong::new(format!("status {}", head.status.as_u16()), detail));
         }
-        let body = body
-            .map_err(|error| describe("cut within the answer", &error))?
-            .to_bytes();
+        let body = body.map_err(|error| describe("cut within the answer", &error))?.to_bytes();
         if body != question.answer {
-            let detail = format!(
-                "from {from:?}: {} bytes, {} expected",
-                body.len(),
-                question.answer.len()
-            );
+            let detail = format!("from {from:?}: {} bytes, {} expected", body.len(), question.answer.len());
             return Err(Wrong::new("wrong body", detail));
         }
         if self.keeps_cookie && head.headers.contains_key(header::SET_COOKIE) {
@@ -116,10 +97,7 @@ impl Client {
         Ok(from)
     }
 
-    async fn send(
-        &mut self,
-        question: &Question,
-    ) -> Result<hyper::Response<hyper::body::Incoming>, Wrong> {
+    async fn send(&mut self, question: &Question) -> Result<hyper::Response<hyper::body::Incoming>, Wrong> {
         for _ in 0..TRIES {
             let mut connection = match self.connection.take() {
                 Some(connection) if !connection.is_closed() => {
@@ -141,36 +119,26 @@ impl Client {
                 Err(error) => return Err(describe("cut before the answer", error.error())),
             }
         }
-        Err(Wrong::new(
-            "never sent",
-            format!("{TRIES} connections in a row closed at once"),
-        ))
+        Err(Wrong::new("never sent", format!("{TRIES} connections in a row closed at once")))
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>, Wrong> {
-        let stream = TcpStream::connect(self.server)
-            .await
-            .map_err(|error| Wrong::new("connect", error.to_string()))?;
+        let stream = TcpStream::connect(self.server).await.map_err(|error| Wrong::new("connect", error.to_string()))?;
         stream.set_nodelay(true).ok();
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| describe("handshake", &error))?;
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| describe("handshake", &error))?;
         tokio::spawn(connection);
         Ok(sender)
     }
 
     fn request(&self, question: &Question) -> Request<Body> {
-        let mut request = Request::builder()
-            .uri(&question.target)
-            .header(header::HOST, self.server.to_string());
+        let mut request = Request::builder().uri(&question.target).header(header::HOST, self.server.to_string());
         if let Some(cookie) = &self.cookie {
             request = request.header(header::COOKIE, cookie);
         }
         let body = match &question.upload {
             Some(bytes) => {
-                request = request
-                    .method(Method::POST)
-                    .header(header::CONTENT_LENGTH, bytes.len());
+                request = request.method(Method::POST).header(header::CONTENT_LENGTH, bytes.len());
                 upload(bytes, question.slowly)
             }
             None => Full::default().boxed_unsync(),
@@ -202,11 +170,7 @@ fn describe(kind: &str, error: &hyper::Error) -> Wrong {
     let reset = cause
         .and_then(|cause| cause.downcast_ref::<io::Error>())
         .is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionReset);
-    let kind = if reset {
-        format!("{kind}, by a reset")
-    } else {
-        kind.to_owned()
-    };
+    let kind = if reset { format!("{kind}, by a reset") } else { kind.to_owned() };
     let detail = match cause {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),

@@ -163,18 +163,12 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts it in the calling thread's network namespace, and waits until every role has had an answer.
+    /// Starts it in the calling thread's network namespace, and waits for the first requests.
     ///
-    /// Panics when that takes longer than the longest request allows: then the scene is broken.
+    /// Panics when none comes within ten seconds.
     pub fn start(options: &Options) -> Self {
-        let options = Options {
-            progress: if options.progress == 0 {
-                50
-            } else {
-                options.progress
-            },
-            ..options.clone()
-        };
+        let options =
+            Options { progress: if options.progress == 0 { 50 } else { options.progress }, ..options.clone() };
         let mut child = Command::new(binaries::ours("testload"))
             .args(options.arguments())
             .stdin(Stdio::null())
@@ -185,11 +179,7 @@ impl Load {
         let progress = Arc::new(Mutex::new(Progress::default()));
         let shared = Arc::clone(&progress);
         let reader = std::thread::spawn(move || read(output, &shared));
-        let load = Self {
-            child,
-            progress,
-            reader: Some(reader),
-        };
+        let load = Self { child, progress, reader: Some(reader) };
         wait::until("the load's first requests", Duration::from_secs(10), || {
             let progress = load.progress();
             (progress.requests + progress.in_flight > 0).then_some(())
@@ -205,9 +195,7 @@ impl Load {
     /// Waits until so many more requests were answered or failed than now.
     pub fn wait_for_requests(&self, more: u64, limit: Duration) {
         let goal = self.progress().requests + more;
-        wait::until(&format!("{more} more requests"), limit, || {
-            (self.progress().requests >= goal).then_some(())
-        });
+        wait::until(&format!("{more} more requests"), limit, || (self.progress().requests >= goal).then_some(()));
     }
 
     /// Lets what is in flight finish, and returns what was seen.

@@ -95,13 +95,7 @@ impl Summary {
     /// Panics, with the first failures, unless every request was answered, and at least one.
     pub fn assert_nothing_failed(&self) {
         let first = &self.failures[..self.failures.len().min(5)];
-        assert!(
-            self.failed == 0,
-            "{} of {} requests failed: {:?}\n{first:#?}",
-            self.failed,
-            self.requests,
-            self.kinds
-        );
+        assert!(self.failed == 0, "{} of {} requests failed: {:?}\n{first:#?}", self.failed, self.requests, self.kinds);
         assert!(self.requests > 0, "nothing was asked");
     }
 }
@@ -115,10 +109,7 @@ pub(super) struct Wrong {
 
 impl Wrong {
     pub(super) fn new(kind: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            kind: kind.into(),
-            detail: detail.into(),
-        }
+        Self { kind: kind.into(), detail: detail.into() }
     }
 }
 
@@ -169,10 +160,7 @@ impl Record {
             Ok((app, process)) => {
                 let added = took.saturating_sub(outcome.asked).as_micros();
                 self.added_us.push(u32::try_from(added).unwrap_or(u32::MAX));
-                *self
-                    .by_process
-                    .entry(format!("{app}:{process}"))
-                    .or_default() += 1;
+                *self.by_process.entry(format!("{app}:{process}")).or_default() += 1;
                 *self.by_app.entry(app).or_default() += 1;
             }
             Err(wrong) => {
@@ -196,12 +184,10 @@ impl Record {
     }
 
     fn total(&self) -> RoleCount {
-        self.roles
-            .values()
-            .fold(RoleCount::default(), |sum, count| RoleCount {
-                requests: sum.requests + count.requests,
-                failed: sum.failed + count.failed,
-            })
+        self.roles.values().fold(RoleCount::default(), |sum, count| RoleCount {
+            requests: sum.requests + count.requests,
+            failed: sum.failed + count.failed,
+        })
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -236,13 +222,7 @@ fn latency(added_us: &mut [u32]) -> Latency {
     added_us.sort_unstable();
     let at = |hundredths: usize| {
         let last = added_us.len().saturating_sub(1);
-        added_us
-            .get(last * hundredths / 100)
-            .map_or(0.0, |us| f64::from(*us) / 1e3)
+        added_us.get(last * hundredths / 100).map_or(0.0, |us| f64::from(*us) / 1e3)
     };
-    Latency {
-        p50: at(50),
-        p99: at(99),
-        max: at(100),
-    }
+    Latency { p50: at(50), p99: at(99), max: at(100) }
 }

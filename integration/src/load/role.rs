@@ -37,14 +37,8 @@ pub enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 6] = [
-        Self::Short,
-        Self::PerRequest,
-        Self::Long,
-        Self::Sticky,
-        Self::StickyPerRequest,
-        Self::Upload,
-    ];
+    const ALL: [Self; 6] =
+        [Self::Short, Self::PerRequest, Self::Long, Self::Sticky, Self::StickyPerRequest, Self::Upload];
 
     fn keeps_cookie(self) -> bool {
         matches!(self, Self::Sticky | Self::StickyPerRequest)
@@ -94,11 +88,7 @@ impl Role {
             let question = Question {
                 target: format!("/upload?id={id}&ms={app_waits}"),
                 upload: Some(Bytes::from(bytes)),
-                slowly: if client_is_slow {
-                    duration
-                } else {
-                    Duration::ZERO
-                },
+                slowly: if client_is_slow { duration } else { Duration::ZERO },
                 answer: receipt.into_bytes(),
             };
             return (question, duration);
@@ -121,13 +111,7 @@ pub(super) async fn run(options: Options) -> Summary {
     for role in Role::ALL {
         for number in 0..options.count(role) {
             let name = format!("{role:?}{number}");
-            clients.spawn_local(client(
-                role,
-                name,
-                options.clone(),
-                Rc::clone(&record),
-                stopped.clone(),
-            ));
+            clients.spawn_local(client(role, name, options.clone(), Rc::clone(&record), stopped.clone()));
         }
     }
     drop(stopped);
@@ -174,14 +158,7 @@ async fn client(
         let result = client.ask(&question).await;
         let mut record = record.borrow_mut();
         record.in_flight -= 1;
-        record.add(Outcome {
-            role,
-            target: question.target,
-            begun,
-            asked,
-            reused: client.reused,
-            result,
-        });
+        record.add(Outcome { role, target: question.target, begun, asked, reused: client.reused, result });
         record.unsent += std::mem::take(&mut client.unsent);
     }
 }

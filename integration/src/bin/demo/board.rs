@@ -48,16 +48,8 @@ struct Traces {
 
 impl Board {
     pub(crate) fn new(title: &'static str, steps: &'static str, apps: &[String]) -> Self {
-        let apps = apps
-            .iter()
-            .map(|name| (name.clone(), Look::Untouched))
-            .collect();
-        Self {
-            title,
-            steps,
-            begun: Instant::now(),
-            state: Mutex::new(State { apps, over: false }),
-        }
+        let apps = apps.iter().map(|name| (name.clone(), Look::Untouched)).collect();
+        Self { title, steps, begun: Instant::now(), state: Mutex::new(State { apps, over: false }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -158,16 +150,9 @@ impl Board {
         }
         let values: Vec<u64> = traces.failed.iter().copied().collect();
         let worst = values.iter().copied().max().unwrap_or(1);
-        lines.push(format!(
-            "  failed  {}",
-            terminal.paint(Style::Red, &bars(&values, worst))
-        ));
+        lines.push(format!("  failed  {}", terminal.paint(Style::Red, &bars(&values, worst))));
         let failed = number(progress.failed);
-        let style = if progress.failed == 0 {
-            Style::Green
-        } else {
-            Style::Red
-        };
+        let style = if progress.failed == 0 { Style::Green } else { Style::Red };
         lines.push(String::new());
         lines.push(format!(
             "    requests {}   failed {}   in flight {}",
@@ -182,11 +167,7 @@ impl Board {
 impl Traces {
     fn new(apps: usize) -> Self {
         let empty = || VecDeque::from(vec![0; BARS]);
-        Self {
-            apps: (0..apps).map(|_| empty()).collect(),
-            failed: empty(),
-            before: Progress::default(),
-        }
+        Self { apps: (0..apps).map(|_| empty()).collect(), failed: empty(), before: Progress::default() }
     }
 
     fn add(&mut self, apps: &[(String, Look)], now: &Progress) {

@@ -46,12 +46,7 @@ fn main() -> ExitCode {
         binaries::tool("haproxy", "demo");
         binaries::tool("iptables", "demo");
     }
-    let code = sandbox::run(|| show(&arguments));
-    if sandbox::is_outside() {
-        // Whatever ended the show.
-        Terminal::standard_output().restore();
-    }
-    code
+    sandbox::run(|| show(&arguments))
 }
 
 fn show(arguments: &Arguments) -> ExitCode {
@@ -68,34 +63,18 @@ fn show(arguments: &Arguments) -> ExitCode {
     };
     introduce(&terminal);
 
-    let plain = act(
-        "Plain restart",
-        "stop, start, next",
-        &world,
-        &mut terminal,
-        |_, app| {
-            world.apps[app].restart_plainly();
-            Ok(())
-        },
-    );
-    let name = if arguments.by_hand {
-        "By hand"
-    } else {
-        "pitstop restart"
-    };
-    let pitstop = act(
-        name,
-        "out, drain, restart, prove, in, next",
-        &world,
-        &mut terminal,
-        |board, app| {
-            if arguments.by_hand {
-                world.restart_by_hand(app);
-                return Ok(());
-            }
-            restart_with_pitstop(&world, app, board)
-        },
-    );
+    let plain = act("Plain restart", "stop, start, next", &world, &mut terminal, |_, app| {
+        world.apps[app].restart_plainly();
+        Ok(())
+    });
+    let name = if arguments.by_hand { "By hand" } else { "pitstop restart" };
+    let pitstop = act(name, "out, drain, restart, prove, in, next", &world, &mut terminal, |board, app| {
+        if arguments.by_hand {
+            world.restart_by_hand(app);
+            return Ok(());
+        }
+        restart_with_pitstop(&world, app, board)
+    });
     terminal.print(&receipt::side_by_side(&terminal, &plain, &pitstop));
     if plain.summary.failed > 0 && pitstop.summary.failed == 0 && pitstop.refusal.is_none() {
         ExitCode::SUCCESS
@@ -159,12 +138,7 @@ fn act(
         (times, refusal)
     });
     let summary = load.stop();
-    Receipt {
-        title,
-        times,
-        refusal,
-        summary,
-    }
+    Receipt { title, times, refusal, summary }
 }
 
 fn restart_with_pitstop(world: &World, app: usize, board: &Board) -> Result<(), String> {
@@ -180,9 +154,5 @@ fn restart_with_pitstop(world: &World, app: usize, board: &Board) -> Result<(), 
     if outcome.code == Some(0) {
         return Ok(());
     }
-    Err(format!(
-        "exit {:?}: {}",
-        outcome.code,
-        tame(outcome.stderr.trim(), 400)
-    ))
+    Err(format!("exit {:?}: {}", outcome.code, tame(outcome.stderr.trim(), 400)))
 }

@@ -21,22 +21,14 @@ impl Receipt {
     /// Label, figure, and whether the figure is good or bad news.
     fn rows(&self) -> Vec<(String, String, Option<Style>)> {
         let summary = &self.summary;
-        let verdict = if summary.failed == 0 {
-            Style::Green
-        } else {
-            Style::Red
-        };
+        let verdict = if summary.failed == 0 { Style::Green } else { Style::Red };
         let total: Duration = self.times.iter().map(|(_, took)| *took).sum();
         let mut rows = vec![
             ("requests".to_owned(), number(summary.requests), None),
             ("failed".to_owned(), number(summary.failed), Some(verdict)),
         ];
         for (kind, count) in summary.kinds.iter().take(3) {
-            rows.push((
-                format!("  {}", tame(kind, 22)),
-                number(*count),
-                Some(verdict),
-            ));
+            rows.push((format!("  {}", tame(kind, 22)), number(*count), Some(verdict)));
         }
         while rows.len() < 5 {
             rows.push(Default::default());
@@ -56,11 +48,8 @@ impl Receipt {
     fn boxed(&self, terminal: &Terminal) -> Vec<String> {
         let rule = |count: usize| "─".repeat(count);
         let title = format!(" {} ", self.title);
-        let mut lines = vec![format!(
-            "┌─{}{}┐",
-            terminal.paint(Style::Bold, &title),
-            rule(WIDTH - 3 - title.chars().count())
-        )];
+        let mut lines =
+            vec![format!("┌─{}{}┐", terminal.paint(Style::Bold, &title), rule(WIDTH - 3 - title.chars().count()))];
         for (label, figure, style) in self.rows() {
             let space = WIDTH - 4 - label.chars().count();
             let figure = format!("{figure:>space$}");
@@ -90,10 +79,7 @@ pub(crate) fn side_by_side(terminal: &Terminal, plain: &Receipt, other: &Receipt
         }
     }
     if plain.summary.failed == 0 {
-        lines.push(
-            "  The plain restart lost nothing this time, so there is nothing to compare."
-                .to_owned(),
-        );
+        lines.push("  The plain restart lost nothing this time, so there is nothing to compare.".to_owned());
     }
     lines
 }

@@ -49,9 +49,7 @@ struct Arguments {
 }
 
 fn known(number: &str) -> Result<String, String> {
-    Version::named(number)
-        .map(|_| number.to_owned())
-        .ok_or_else(|| "the test bed has 2.2, 2.6, 3.0 and 3.2".to_owned())
+    Version::named(number).map(|_| number.to_owned()).ok_or_else(|| "the test bed has 2.2, 2.6, 3.0 and 3.2".to_owned())
 }
 
 fn main() -> ExitCode {
@@ -100,11 +98,7 @@ fn all(arguments: &Arguments) -> ExitCode {
         ended_well &= child.wait().expect("wait for a version").success();
     }
     table.finish();
-    if ended_well && table.is_clean() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if ended_well && table.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// This program again, with the same arguments, for one version.

@@ -60,31 +60,14 @@ pub(crate) fn make(version: Version, arguments: &Arguments) -> ExitCode {
     let summary = load.stop();
     all_well &= summary.failed == 0;
     tell(&Report::End(Box::new(summary)));
-    if all_well {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn scene(version: Version, arguments: &Arguments) -> World {
-    let redirects = if arguments.by_hand {
-        Redirects::ByHand
-    } else {
-        Redirects::ByPitstop
-    };
-    let scene = World::builder()
-        .in_this_namespace()
-        .version(version)
-        .redirects(redirects)
-        .app_option("--start-delay=100");
-    if arguments.kills_on_down {
-        scene
-            .server_words("on-marked-down shutdown-sessions")
-            .start()
-    } else {
-        scene.start()
-    }
+    let redirects = if arguments.by_hand { Redirects::ByHand } else { Redirects::ByPitstop };
+    let scene =
+        World::builder().in_this_namespace().version(version).redirects(redirects).app_option("--start-delay=100");
+    if arguments.kills_on_down { scene.server_words("on-marked-down shutdown-sessions").start() } else { scene.start() }
 }
 
 /// Few enough for four versions on two cores.
@@ -97,23 +80,9 @@ fn clients(world: &World, arguments: &Arguments) -> Options {
         ..Options::nobody(world.frontend())
     };
     if arguments.kills_on_down {
-        return Options {
-            short: 2,
-            long: 1,
-            long_exactly: true,
-            sticky: 1,
-            ..nobody
-        };
+        return Options { short: 2, long: 1, long_exactly: true, sticky: 1, ..nobody };
     }
-    Options {
-        short: 3,
-        per_request: 3,
-        long: 4,
-        sticky: 4,
-        sticky_per_request: 3,
-        upload: 3,
-        ..nobody
-    }
+    Options { short: 3, per_request: 3, long: 4, sticky: 4, sticky_per_request: 3, upload: 3, ..nobody }
 }
 
 fn stop(world: &World, app: usize, arguments: &Arguments) -> Result<(), String> {

@@ -30,30 +30,14 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(versions: &[String], stops: usize) -> Self {
-        let rows = versions
-            .iter()
-            .map(|version| Row {
-                version: version.clone(),
-                ..Row::default()
-            })
-            .collect();
-        Self {
-            terminal: Terminal::standard_output(),
-            begun: Instant::now(),
-            stops,
-            rows,
-        }
+        let rows = versions.iter().map(|version| Row { version: version.clone(), ..Row::default() }).collect();
+        Self { terminal: Terminal::standard_output(), begun: Instant::now(), stops, rows }
     }
 
     pub(crate) fn add(&mut self, row: usize, report: Report) {
         let row = &mut self.rows[row];
         match report {
-            Report::Stop {
-                took,
-                requests,
-                failed,
-                wrong,
-            } => {
+            Report::Stop { took, requests, failed, wrong } => {
                 row.times.push(took);
                 row.requests = requests;
                 row.failed = failed;
@@ -95,11 +79,7 @@ impl Table {
         let mut lines = Vec::new();
         for row in &self.rows {
             let failures = row.ended.iter().flat_map(|(_, summary)| &summary.failures);
-            lines.extend(
-                row.wrong
-                    .iter()
-                    .map(|wrong| format!("HAProxy {}: {wrong}", row.version)),
-            );
+            lines.extend(row.wrong.iter().map(|wrong| format!("HAProxy {}: {wrong}", row.version)));
             lines.extend(failures.take(10).map(|failure| {
                 format!(
                     "HAProxy {}: at {:.2} s, after {:.0} ms: {:?} {}: {}: {}",
@@ -121,25 +101,15 @@ impl Table {
 
     /// Whether every version has made all its stops, and nothing failed.
     pub(crate) fn is_clean(&self) -> bool {
-        self.rows.iter().all(|row| {
-            row.times.len() == self.stops
-                && row.failed == 0
-                && row.wrong.is_none()
-                && row.ended.is_some()
-        })
+        self.rows
+            .iter()
+            .all(|row| row.times.len() == self.stops && row.failed == 0 && row.wrong.is_none() && row.ended.is_some())
     }
 
     fn lines(&self) -> Vec<String> {
         let head = format!(
             "{:<9}{:>9}{:>12}{:>8}{:>14}{:>12}{:>12}{:>15}",
-            "HAProxy",
-            "stops",
-            "requests",
-            "failed",
-            "extra p99/max",
-            "stop p50",
-            "stop max",
-            "time"
+            "HAProxy", "stops", "requests", "failed", "extra p99/max", "stop p50", "stop max", "time"
         );
         let mut lines = vec![self.terminal.paint(Style::Bold, &head)];
         lines.extend(self.rows.iter().map(|row| self.line(row)));
@@ -149,16 +119,11 @@ impl Table {
     fn line(&self, row: &Row) -> String {
         let mut times = row.times.clone();
         times.sort_by(f64::total_cmp);
-        let seconds = |index: usize| {
-            times
-                .get(index)
-                .map_or_else(|| "-".to_owned(), |took| format!("{took:.2} s"))
-        };
+        let seconds = |index: usize| times.get(index).map_or_else(|| "-".to_owned(), |took| format!("{took:.2} s"));
         let (elapsed, extra) = match &row.ended {
-            Some((elapsed, summary)) => (
-                *elapsed,
-                format!("{:.0}/{:.0} ms", summary.added_ms.p99, summary.added_ms.max),
-            ),
+            Some((elapsed, summary)) => {
+                (*elapsed, format!("{:.0}/{:.0} ms", summary.added_ms.p99, summary.added_ms.max))
+            }
             None => (self.begun.elapsed(), "-".to_owned()),
         };
         let well = row.failed == 0 && row.wrong.is_none();
@@ -168,8 +133,7 @@ impl Table {
             row.version,
             format!("{}/{}", row.times.len(), self.stops),
             number(row.requests),
-            self.terminal
-                .paint(style, &format!("{:>8}", number(row.failed))),
+            self.terminal.paint(style, &format!("{:>8}", number(row.failed))),
             extra,
             seconds(times.len() / 2),
             seconds(times.len().saturating_sub(1)),

@@ -1,33 +1,14 @@
-//! The standard scene in one call: one HAProxy, three apps, each with a main and a backup entry as in the recipe of 2008,
-//! and a `pitstop.toml` that knows them.
-//!
-//! Apps are called `webA`, `webB`, `webC`; the main entry of `webA` is `srvs/webA`, its backup `srvs/bkpA`, both with cookie
-//! `A`; it listens on port 1001 and its main entry is checked on port 2001, which a redirect leads to 1001.
+//! How the scene is set.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use super::{BACKEND, FRONTEND, Redirects, World, letter};
 use crate::app::App;
 use crate::haproxy::{Backend, Config, Haproxy, Mode, Server, Version};
-use crate::load::{Load, Options};
 use crate::netns::{self, Host, Namespace};
 use crate::pitstop::Pitstop;
-
-/// Where the frontend listens.
-const FRONTEND: u16 = 8000;
-const BACKEND: &str = "srvs";
-
-/// Whose redirects of the check ports there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Redirects {
-    /// None: main entries are checked on the app's own port, and only the admin socket takes them out.
-    None,
-    /// Made with plain iptables, as an operator without pitstop does.
-    ByHand,
-    /// Made by `pitstop in` of each app.
-    ByPitstop,
-}
 
 /// What the scene is to be like.
 #[derive(Debug, Clone)]
@@ -48,26 +29,9 @@ pub struct Builder {
     drain_lines: Vec<String>,
 }
 
-/// The scene. On drop everything ends.
-#[derive(Debug)]
-pub struct World {
-    /// The balancer.
-    pub haproxy: Haproxy,
-    /// The apps, `webA` first.
-    pub apps: Vec<App>,
-    /// Configured for all of them.
-    pub pitstop: Pitstop,
-    /// The balancer's host, if it is another one.
-    pub balancer_host: Option<Host>,
-    frontend: SocketAddr,
-    /// Left last: it ends what is still there.
-    _namespace: Option<Namespace>,
-}
-
-impl World {
-    /// The scene with nothing special: the distribution's HAProxy on loopback, no redirects, in a new network namespace.
-    pub fn builder() -> Builder {
-        Builder {
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
             version: Version::System,
             mode: Mode::Http,
             apps: 3,
@@ -85,40 +49,6 @@ impl World {
         }
     }
 
-    /// Where clients go.
-    pub fn frontend(&self) -> SocketAddr {
-        self.frontend
-    }
-
-    /// The main and the backup entry of an app.
-    pub fn servers(&self, app: usize) -> [String; 2] {
-        ["web", "bkp"].map(|kind| format!("{BACKEND}/{kind}{}", letter(app)))
-    }
-
-    /// A bit of everything, with long requests of up to `long_max`.
-    pub fn load(&self, long_max: Duration) -> Load {
-        Load::start(&Options::mix(self.frontend(), long_max))
-    }
-
-    /// What pitstop does, done by hand with the admin socket alone: drain, maint, wait, restart, ready.
-    pub fn restart_by_hand(&self, app: usize) {
-        let servers = self.servers(app);
-        let names: Vec<&str> = servers.iter().map(String::as_str).collect();
-        for state in ["drain", "maint"] {
-            for server in &names {
-                self.haproxy.set_state(server, state);
-            }
-        }
-        self.haproxy
-            .wait_until_quiet(&names, Duration::from_secs(30));
-        self.apps[app].restart_plainly();
-        for server in &names {
-            self.haproxy.set_state(server, "ready");
-        }
-    }
-}
-
-impl Builder {
     /// Which HAProxy.
     pub fn version(mut self, version: Version) -> Self {
         self.version = version;
@@ -139,7 +69,7 @@ impl Builder {
 
     /// Apps and frontend on `::1`.
     pub fn ipv6(mut self) -> Self {
-        self.address = std::net::Ipv6Addr::LOCALHOST.into();
+        self.address = Ipv6Addr::LOCALHOST.into();
         self.frontend = self.address;
         self
     }
@@ -236,9 +166,7 @@ impl Builder {
 
     fn app(&self, app: usize) -> App {
         let new = App::new(&format!("web{}", letter(app)), self.traffic(app));
-        self.app_options
-            .iter()
-            .fold(new, |app, option| app.option(option))
+        self.app_options.iter().fold(new, |app, option| app.option(option))
     }
 
     fn traffic(&self, app: usize) -> SocketAddr {
@@ -246,11 +174,7 @@ impl Builder {
     }
 
     fn check_port(&self, app: usize) -> u16 {
-        let first = if self.redirects == Redirects::None {
-            1001
-        } else {
-            2001
-        };
+        let first = if self.redirects == Redirects::None { 1001 } else { 2001 };
         port(first, app)
     }
 
@@ -272,30 +196,21 @@ impl Builder {
             backend = backend.server(self.server("bkp", app, check_port).backup());
         }
         let address = SocketAddr::new(self.frontend, FRONTEND);
-        Config::new(self.mode)
-            .global("nbthread 2")
-            .frontend("www", address, BACKEND)
-            .backend(backend)
+        Config::new(self.mode).global("nbthread 2").frontend("www", address, BACKEND).backend(backend)
     }
 
     fn server(&self, kind: &str, app: usize, check_port: u16) -> Server {
         let letter = letter(app);
-        let mut server = Server::new(&format!("{kind}{letter}"), self.traffic(app))
-            .check(Some(check_port), self.check_interval);
+        let mut server =
+            Server::new(&format!("{kind}{letter}"), self.traffic(app)).check(Some(check_port), self.check_interval);
         if self.mode == Mode::Http {
             server = server.cookie(&letter.to_string());
         }
-        self.server_words
-            .iter()
-            .fold(server, |server, words| server.word(words))
+        self.server_words.iter().fold(server, |server, words| server.word(words))
     }
 
     fn redirect_by_hand(&self) {
-        let program = if self.address.is_ipv6() {
-            "ip6tables"
-        } else {
-            "iptables"
-        };
+        let program = if self.address.is_ipv6() { "ip6tables" } else { "iptables" };
         for app in 0..self.apps {
             let (from, to) = (self.check_port(app), self.traffic(app).port());
             for chain in ["OUTPUT", "PREROUTING"] {
@@ -340,8 +255,4 @@ impl Builder {
 
 fn port(first: u16, app: usize) -> u16 {
     first + u16::try_from(app).expect("few apps")
-}
-
-fn letter(app: usize) -> char {
-    char::from(b'A' + u8::try_from(app).expect("few apps"))
 }
