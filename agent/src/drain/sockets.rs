@@ -97,23 +97,25 @@ impl Sockets {
         Ok(self.select(&rows))
     }
 
+    /// The inodes of the sockets that the app listens with; none when nothing listens.
+    ///
+    /// # Errors
+    /// As [`Sockets::snapshot`].
+    pub async fn listening(&self) -> io::Result<HashSet<u32>> {
+        let rows = sock_diag::dump(self.listen.port(), StateFlags::LISTEN).await?;
+        let listeners = self.select(&rows).listeners;
+        Ok(listeners.iter().map(|listener| listener.inode).collect())
+    }
+
     /// The processes that hold a listening socket of the app, in no order.
     ///
     /// # Errors
     /// As [`Sockets::snapshot`] and [`process::holders_of`].
     pub async fn holders(&self) -> io::Result<Vec<Process>> {
-        let rows = sock_diag::dump(self.listen.port(), StateFlags::LISTEN).await?;
-        let listeners = self.select(&rows).listeners;
-        let inodes: HashSet<u32> = listeners.iter().map(|listener| listener.inode).collect();
+        let inodes = self.listening().await?;
         tokio::task::spawn_blocking(move || process::holders_of(&inodes))
             .await
             .map_err(io::Error::other)?
-    }
-
-    /// Whether anything listens there.
-    pub async fn is_listening(&self) -> io::Result<bool> {
-        let rows = sock_diag::dump(self.listen.port(), StateFlags::LISTEN).await?;
-        Ok(!self.select(&rows).listeners.is_empty())
     }
 
     /// Picks what belongs to the app out of everything at its port.
