@@ -67,7 +67,14 @@ impl Signal {
         };
         let workers = hold_all(&before.workers)?;
         send(&main, signal, notify)?;
-        let successor = self.successor(&before, &main, signal, deadline).await?;
+        let mut search = Search::new(&before);
+        let successor = match self.successor(&mut search, &main, signal, deadline).await {
+            Ok(successor) => successor,
+            Err(error) => {
+                end_failed(search.candidate, old_signal, notify);
+                return Err(error);
+            }
+        };
         send(&main, old_signal, notify).map_err(ServiceError::after_a_touch)?;
         for handle in [&main].into_iter().chain(&workers) {
             self.await_end(handle, old_signal, deadline)
@@ -86,76 +93,116 @@ impl Signal {
 
     async fn successor(
         &self,
-        before: &Family,
+        search: &mut Search<'_>,
         old: &Handle,
         signal: Number,
         deadline: Instant,
     ) -> Result<Process, ServiceError> {
-        let known: HashSet<Process> = before
-            .workers
-            .iter()
-            .copied()
-            .chain([before.main])
-            .collect();
-        let mut seen: HashMap<Process, Instant> = HashMap::new();
-        let mut candidate: Option<Process> = None;
         let mut pace = Pace::new();
         loop {
             if !is_alive(old)? {
-                return Err(ended(before.main, signal));
+                return Err(ended(old.process(), signal));
             }
-            let mut holders = self
-                .finder
-                .holders()
-                .await
-                .map_err(ServiceError::after_a_touch)?;
-            holders.retain(|holder| !known.contains(holder));
-            let now = Instant::now();
-            seen.retain(|process, _| holders.contains(process));
-            for holder in &holders {
-                seen.entry(*holder).or_insert(now);
+            let holders = self.finder.holders().await;
+            let holders = holders.map_err(ServiceError::after_a_touch)?;
+            if let Some(ready) = search.look(holders, &self.finder.named()) {
+                return Ok(ready);
             }
-            let settled = |process: &Process| {
-                seen.get(process)
-                    .is_some_and(|since| now - *since >= SETTLE)
-            };
-            let named = self.finder.named();
-            for holder in &holders {
-                let below = process::descendants_of(holder.pid).unwrap_or_default();
-                let mut workers = holders
-                    .iter()
-                    .filter(|other| below.contains(other))
-                    .peekable();
-                let is_named = named.contains(holder);
-                if is_named || workers.peek().is_some() {
-                    candidate = Some(*holder);
+            let late = Instant::now() >= deadline;
+            match search.candidate {
+                Some(Process { pid, .. }) if search.candidate_died() => {
+                    let what = format!("its successor, process {pid}, ended before it was ready");
+                    return Err(kept_on(search.before, what));
                 }
-                let childless = is_named && workers.peek().is_none();
-                if settled(holder) && (childless || workers.any(settled)) {
-                    return Ok(*holder);
+                Some(Process { pid, .. }) if late => {
+                    let what = format!("its successor, process {pid}, did not become ready");
+                    return Err(kept_on(search.before, what));
                 }
+                None if late => {
+                    let what = format!("no successor came after {}", short(signal));
+                    return Err(kept_on(search.before, what));
+                }
+                _ => tokio::time::sleep(pace.pause()).await,
             }
-            let died = candidate.filter(|process| !process.is_alive().unwrap_or(true));
-            if let Some(successor) = died {
-                return Err(kept_on(
-                    before,
-                    format!(
-                        "its successor, process {}, ended before it was ready",
-                        successor.pid
-                    ),
-                ));
-            }
-            if now >= deadline {
-                return Err(kept_on(
-                    before,
-                    match candidate {
-                        Some(late) => format!("its successor, process {}, is not ready", late.pid),
-                        None => format!("no successor came after {}", short(signal)),
-                    },
-                ));
-            }
-            tokio::time::sleep(pace.pause()).await;
         }
+    }
+}
+
+/// The search for a successor among those that hold the listening socket.
+struct Search<'a> {
+    before: &'a Family,
+    /// New holders, and since when.
+    seen: HashMap<Process, Instant>,
+    /// Those that had a worker at some time.
+    masters: HashSet<Process>,
+    /// The successor, ready or not.
+    candidate: Option<Process>,
+}
+
+impl<'a> Search<'a> {
+    fn new(before: &'a Family) -> Self {
+        Self {
+            before,
+            seen: HashMap::new(),
+            masters: HashSet::new(),
+            candidate: None,
+        }
+    }
+
+    /// One look; the successor if it is ready.
+    fn look(&mut self, mut holders: Vec<Process>, named: &[Process]) -> Option<Process> {
+        let before = self.before;
+        holders.retain(|holder| *holder != before.main && !before.workers.contains(holder));
+        let now = Instant::now();
+        self.seen.retain(|process, _| holders.contains(process));
+        for holder in &holders {
+            self.seen.entry(*holder).or_insert(now);
+        }
+        holders
+            .iter()
+            .find(|holder| self.is_ready(**holder, &holders, named))
+            .copied()
+    }
+
+    fn is_ready(&mut self, holder: Process, holders: &[Process], named: &[Process]) -> bool {
+        let below = process::descendants_of(holder.pid).unwrap_or_default();
+        let mut workers = holders
+            .iter()
+            .filter(|other| below.contains(other))
+            .peekable();
+        if workers.peek().is_some() {
+            self.masters.insert(holder);
+        }
+        let is_master = self.masters.contains(&holder);
+        if !is_master && !named.contains(&holder) {
+            return false;
+        }
+        self.candidate = Some(holder);
+        // A master whose workers come and go is not one that works without any.
+        self.settled(&holder) && (!is_master || workers.any(|worker| self.settled(worker)))
+    }
+
+    fn settled(&self, process: &Process) -> bool {
+        self.seen
+            .get(process)
+            .is_some_and(|since| since.elapsed() >= SETTLE)
+    }
+
+    fn candidate_died(&self) -> bool {
+        self.candidate
+            .is_some_and(|process| !process.is_alive().unwrap_or(true))
+    }
+}
+
+/// Ends a successor that did not become ready: with it there, the app would not hear the next signal for one.
+fn end_failed(successor: Option<Process>, signal: Number, notify: Notify<'_>) {
+    let ended = match successor.map(hold) {
+        Some(Ok(Some(handle))) => send(&handle, signal, notify),
+        Some(Err(error)) => Err(error),
+        Some(Ok(None)) | None => Ok(()),
+    };
+    if let Err(error) = ended {
+        tracing::warn!(%error, "a successor that did not become ready is still there");
     }
 }
 
