@@ -202,6 +202,27 @@ fn an_app_that_wants_no_ipv4_is_proved_by_ipv6() {
 }
 
 #[test]
+fn the_redirect_flips_within_a_fraction_of_a_check_interval() {
+    for (variant, _, _) in VARIANTS {
+        alone(move || async move {
+            app("127.0.0.1:1000");
+            let redirect = redirect("127.0.0.1:1000", variant);
+            redirect.add().await.unwrap();
+            let mut times: Vec<Duration> = Vec::new();
+            for _ in 0..20 {
+                let started = Instant::now();
+                redirect.remove().await.unwrap();
+                redirect.add().await.unwrap();
+                times.push(started.elapsed());
+            }
+            times.sort();
+            println!("{variant:?}: out and in again, median {:?}", times[10]);
+            assert!(times[10] < Duration::from_millis(500));
+        });
+    }
+}
+
+#[test]
 fn apps_share_the_chain_and_do_not_touch_each_other() {
     alone(|| async {
         app("127.0.0.1:1000");
@@ -336,6 +357,29 @@ fn rules_of_the_other_variant_and_of_nft_are_seen_and_removal_does_not_pass_for_
             }
         });
     }
+}
+
+#[test]
+fn a_table_that_iptables_can_not_read_is_an_error_and_not_an_absent_rule() {
+    alone(|| async {
+        app("127.0.0.1:1000");
+        let theirs = "tcp dport { 2000, 2001 } redirect to :1000";
+        sh(&format!(
+            "nft 'table ip nat {{ chain OUTPUT {{ type nat hook output priority -100; {theirs}; }}; }}'"
+        ));
+        let ours = redirect("127.0.0.1:1000", Variant::Nft);
+        let error = ours.present().await.unwrap_err();
+        assert!(matches!(error, RulesError::Mixed { .. }), "{error:?}");
+        match redirect("127.0.0.1:1000", Variant::Legacy).remove().await {
+            Err(RulesError::StillOpen { culprits, .. }) => {
+                assert_eq!(
+                    culprits,
+                    [format!("nft: table ip nat chain OUTPUT: {theirs}")]
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    });
 }
 
 #[test]
@@ -714,6 +758,22 @@ fn a_held_xtables_lock_ends_in_a_clear_error_within_the_bound() {
         drop(lock);
         assert!(redirect.present().await.unwrap());
         redirect.remove().await.unwrap();
+    });
+}
+
+#[test]
+fn a_run_of_ours_that_hangs_does_not_make_others_wait_for_ever() {
+    alone(|| async {
+        app("127.0.0.1:1000");
+        let redirect = redirect("127.0.0.1:1000", Variant::Host);
+        redirect.add().await.unwrap();
+        let lock = std::fs::File::open("/run/pitstop/rules.lock").unwrap();
+        lock.lock().unwrap();
+        let started = Instant::now();
+        let error = redirect.remove().await.unwrap_err();
+        assert!(matches!(error, RulesError::LockHeld { .. }), "{error:?}");
+        assert!(started.elapsed() < Duration::from_secs(6));
+        assert!(redirect.present().await.unwrap());
     });
 }
 

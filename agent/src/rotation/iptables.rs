@@ -179,6 +179,10 @@ impl Iptables {
         ]) {
             return RulesError::NoRights { program };
         }
+        if says(&["is incompatible, use 'nft' tool"]) {
+            let table = table.name();
+            return RulesError::Mixed { program, table };
+        }
         match output.status.code() {
             Some(3) => RulesError::NoTable {
                 program,
@@ -209,23 +213,31 @@ fn not_started(program: &'static str, source: io::Error) -> RulesError {
     }
 }
 
-/// Runs a program that only shows something; `None` where it is not installed.
-pub(super) async fn show(
+/// What a program that changes nothing prints; `None` where it is not installed.
+pub(super) async fn shown(
     program: &'static str,
     arguments: &[&str],
-) -> Result<Option<Output>, RulesError> {
+) -> Result<Option<String>, RulesError> {
+    let line = || format!("{program} {}", arguments.join(" "));
     let run = tokio::process::Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    match tokio::time::timeout(RUN_WAIT, run).await {
-        Ok(Ok(output)) => Ok(Some(output)),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Ok(Err(error)) => Err(not_started(program, error)),
-        Err(_) => Err(RulesError::TooLate {
-            line: format!("{program} {}", arguments.join(" ")),
-        }),
+    let output = match tokio::time::timeout(RUN_WAIT, run).await {
+        Ok(Ok(output)) => output,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Ok(Err(error)) => return Err(not_started(program, error)),
+        Err(_) => return Err(RulesError::TooLate { line: line() }),
+    };
+    if output.status.success() {
+        Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))
+    } else {
+        Err(RulesError::Failed {
+            line: line(),
+            code: output.status.code(),
+            message: one_line(&String::from_utf8_lossy(&output.stderr)),
+        })
     }
 }
 
@@ -306,6 +318,16 @@ pub enum RulesError {
         table: &'static str,
         /// What it printed.
         message: String,
+    },
+    /// Somebody put rules into the table by nft that iptables can't read; nothing is known about ours.
+    #[error(
+        "`{program}` can't read table {table}, for it also holds rules that only nft can express"
+    )]
+    Mixed {
+        /// Its name.
+        program: &'static str,
+        /// The table.
+        table: &'static str,
     },
     /// Any other failure, such as 127; nothing is known about the rules.
     #[error("`{line}` ended with {}: {message}", code.map_or("a signal".into(), |code| format!("exit code {code}")))]
@@ -394,6 +416,11 @@ impl RulesError {
             Self::NoTable { .. } => {
                 "modprobe iptable_nat nft_compat   # or: update-alternatives --config iptables"
                     .into()
+            }
+            Self::Mixed { table, .. } => {
+                format!(
+                    "give the app's redirect `driver = \"nftables\"`, or move those rules to a table of another name: nft list table ip {table}"
+                )
             }
             Self::Failed { .. } => "type the command yourself to see why".into(),
             Self::Unsettled { chain } => {
