@@ -469,6 +469,15 @@ impl Neighbour {
         ));
         neighbour.sh("ip link set lo up; ip addr add 10.9.0.2/24 dev far
              ip addr add fd09::2/64 dev far nodad; ip link set far up");
+        // The kernel makes a new link and its addresses usable a moment later: ready is what a round trip shows.
+        let _listener = TcpListener::bind("[::]:7").unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        for host in ["10.9.0.1", "10.9.0.7", "fd09::1", "fd09::7"] {
+            let near = SocketAddr::new(host.parse().unwrap(), 7).to_string();
+            while !neighbour.reaches(host, 7) || !answers(&near) {
+                assert!(Instant::now() < deadline, "{host} can't be reached");
+            }
+        }
         neighbour
     }
 
