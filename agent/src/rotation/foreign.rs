@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::iptables::{Family, Iptables, Listing, RulesError, Table, Variant, shown};
+use super::error::RulesError;
+use super::iptables::{Family, Iptables, Listing, Table, Variant, shown};
 use super::rule::{Rule, covers};
 
 /// A rule that is not ours.

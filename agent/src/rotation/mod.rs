@@ -1,6 +1,7 @@
 //! In and out of rotation: HAProxy's admin state, the redirect, the gate.
 
 pub mod chain;
+pub mod error;
 pub mod findings;
 pub mod foreign;
 pub mod gate;

@@ -8,8 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::chain::{COMMENT, Chain};
+use super::error::RulesError;
 use super::foreign::{ForeignRule, foreign_rules};
-use super::iptables::{Family, Found, Iptables, RulesError, Table, Variant};
+use super::iptables::{Family, Found, Iptables, Table, Variant};
 use super::listeners::listeners;
 use super::mark::connect_marked;
 use super::rule::Rule;
