@@ -21,9 +21,10 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrIn6, sockopt};
 use pitstop::config::settings::Label;
+use pitstop::rotation::error::RulesError;
 use pitstop::rotation::findings::Severity;
 use pitstop::rotation::gate::Gate;
-use pitstop::rotation::iptables::{Family, RulesError, Variant};
+use pitstop::rotation::iptables::{Family, Variant};
 use pitstop::rotation::mark::connect_marked;
 use pitstop::rotation::redirect::Redirect;
 use pitstop::rotation::refusals::Refusals;
@@ -202,6 +203,27 @@ fn an_app_that_wants_no_ipv4_is_proved_by_ipv6() {
 }
 
 #[test]
+fn the_redirect_flips_within_a_fraction_of_a_check_interval() {
+    for (variant, _, _) in VARIANTS {
+        alone(move || async move {
+            app("127.0.0.1:1000");
+            let redirect = redirect("127.0.0.1:1000", variant);
+            redirect.add().await.unwrap();
+            let mut times: Vec<Duration> = Vec::new();
+            for _ in 0..20 {
+                let started = Instant::now();
+                redirect.remove().await.unwrap();
+                redirect.add().await.unwrap();
+                times.push(started.elapsed());
+            }
+            times.sort();
+            println!("{variant:?}: out and in again, median {:?}", times[10]);
+            assert!(times[10] < Duration::from_millis(500));
+        });
+    }
+}
+
+#[test]
 fn apps_share_the_chain_and_do_not_touch_each_other() {
     alone(|| async {
         app("127.0.0.1:1000");
@@ -339,6 +361,29 @@ fn rules_of_the_other_variant_and_of_nft_are_seen_and_removal_does_not_pass_for_
 }
 
 #[test]
+fn a_table_that_iptables_can_not_read_is_an_error_and_not_an_absent_rule() {
+    alone(|| async {
+        app("127.0.0.1:1000");
+        let theirs = "tcp dport { 2000, 2001 } redirect to :1000";
+        sh(&format!(
+            "nft 'table ip nat {{ chain OUTPUT {{ type nat hook output priority -100; {theirs}; }}; }}'"
+        ));
+        let ours = redirect("127.0.0.1:1000", Variant::Nft);
+        let error = ours.present().await.unwrap_err();
+        assert!(matches!(error, RulesError::Mixed { .. }), "{error:?}");
+        match redirect("127.0.0.1:1000", Variant::Legacy).remove().await {
+            Err(RulesError::StillOpen { culprits, .. }) => {
+                assert_eq!(
+                    culprits,
+                    [format!("nft: table ip nat chain OUTPUT: {theirs}")]
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
 fn a_listener_on_the_check_port_is_named_before_and_after() {
     alone(|| async {
         app("127.0.0.1:1000");
@@ -425,6 +470,15 @@ impl Neighbour {
         ));
         neighbour.sh("ip link set lo up; ip addr add 10.9.0.2/24 dev far
              ip addr add fd09::2/64 dev far nodad; ip link set far up");
+        // The kernel makes a new link and its addresses usable a moment later: ready is what a round trip shows.
+        let _listener = TcpListener::bind("[::]:7").unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        for host in ["10.9.0.1", "10.9.0.7", "fd09::1", "fd09::7"] {
+            let near = SocketAddr::new(host.parse().unwrap(), 7).to_string();
+            while !neighbour.reaches(host, 7) || !answers(&near) {
+                assert!(Instant::now() < deadline, "{host} can't be reached");
+            }
+        }
         neighbour
     }
 
@@ -714,6 +768,22 @@ fn a_held_xtables_lock_ends_in_a_clear_error_within_the_bound() {
         drop(lock);
         assert!(redirect.present().await.unwrap());
         redirect.remove().await.unwrap();
+    });
+}
+
+#[test]
+fn a_run_of_ours_that_hangs_does_not_make_others_wait_for_ever() {
+    alone(|| async {
+        app("127.0.0.1:1000");
+        let redirect = redirect("127.0.0.1:1000", Variant::Host);
+        redirect.add().await.unwrap();
+        let lock = std::fs::File::open("/run/pitstop/rules.lock").unwrap();
+        lock.lock().unwrap();
+        let started = Instant::now();
+        let error = redirect.remove().await.unwrap_err();
+        assert!(matches!(error, RulesError::LockHeld { .. }), "{error:?}");
+        assert!(started.elapsed() < Duration::from_secs(6));
+        assert!(redirect.present().await.unwrap());
     });
 }
 

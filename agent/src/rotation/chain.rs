@@ -4,7 +4,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 use std::time::Instant;
 
-use super::iptables::{Found, Iptables, LOCK_WAIT, Listing, RulesError, Table};
+use super::error::RulesError;
+use super::iptables::{Found, Iptables, LOCK_WAIT, Listing, Table};
 use super::rule::Rule;
 use crate::drain::Pace;
 

@@ -3,8 +3,9 @@
 use std::io;
 use std::net::UdpSocket;
 
+use super::error::RulesError;
 use super::foreign::{ForeignRule, other_variant};
-use super::iptables::{Iptables, Listing, RulesError, Table};
+use super::iptables::{Iptables, Listing, Table};
 use super::redirect::Redirect;
 use super::rule::Rule;
 

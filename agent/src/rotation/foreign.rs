@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::iptables::{Family, Iptables, Listing, RulesError, Table, Variant, show};
+use super::error::RulesError;
+use super::iptables::{Family, Iptables, Listing, Table, Variant, shown};
 use super::rule::{Rule, covers};
 
 /// A rule that is not ours.
@@ -59,21 +60,26 @@ pub async fn foreign_rules(
         let own = Iptables { family, variant };
         let listing = own.list(Table::Nat, false).await?;
         found.extend(suspects(&listing, port, own, ours));
-        let own_is_nft = is_nft(own).await?;
-        let other = other(own, own_is_nft).await?;
-        if let Some(other) = other {
-            let listing = other.list(Table::Nat, false).await?;
-            found.extend(suspects(&listing, port, other, &|_| false));
+        let mut readable = is_nft(own).await?;
+        if let Some(other) = other(own, readable).await? {
+            match other.list(Table::Nat, false).await {
+                Ok(listing) => {
+                    found.extend(suspects(&listing, port, other, &|_| false));
+                    readable = true;
+                }
+                // Then nft itself must tell.
+                Err(RulesError::Mixed { .. }) if other.variant == Variant::Nft => {}
+                Err(error) => return Err(error),
+            }
         }
-        if own_is_nft || other.is_some_and(|other| other.variant == Variant::Nft) {
+        if readable {
             seen_by_iptables.push(match family {
                 Family::V4 => "ip nat",
                 Family::V6 => "ip6 nat",
             });
         }
     }
-    if let Some(output) = show("nft", &["list", "ruleset"]).await? {
-        let ruleset = String::from_utf8_lossy(&output.stdout);
+    if let Some(ruleset) = shown("nft", &["list", "ruleset"]).await? {
         found.extend(nft_suspects(&ruleset, port, &seen_by_iptables));
     }
     Ok(found)
@@ -87,16 +93,21 @@ pub async fn other_variant(own: Iptables) -> Result<Option<(Iptables, usize)>, R
     let Some(other) = other(own, is_nft(own).await?).await? else {
         return Ok(None);
     };
-    let rules = other.list(Table::Nat, false).await?.rules.len();
+    let rules = match other.list(Table::Nat, false).await {
+        Ok(listing) => listing.rules.len(),
+        // Rules of nft's own; those that matter are found by the check port.
+        Err(RulesError::Mixed { .. }) => 0,
+        Err(error) => return Err(error),
+    };
     Ok((rules > 0).then_some((other, rules)))
 }
 
 async fn is_nft(iptables: Iptables) -> Result<bool, RulesError> {
     let program = iptables.program();
-    let output = show(program, &["--version"])
+    let version = shown(program, &["--version"])
         .await?
         .ok_or(RulesError::Missing { program })?;
-    Ok(String::from_utf8_lossy(&output.stdout).contains("nf_tables"))
+    Ok(version.contains("nf_tables"))
 }
 
 /// The program of the other variant, if it is installed and looking through it changes nothing.
@@ -111,7 +122,7 @@ async fn other(own: Iptables, own_is_nft: bool) -> Result<Option<Iptables>, Rule
     if variant == Variant::Legacy && !has_legacy_nat(own.family).await {
         return Ok(None);
     }
-    let installed = show(other.program(), &["--version"]).await?.is_some();
+    let installed = shown(other.program(), &["--version"]).await?.is_some();
     Ok(installed.then_some(other))
 }
 

@@ -1,17 +1,18 @@
 //! Running iptables: bounded in time, its exit code made a fact, or else an error that says what is not known.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use super::error::RulesError;
 use super::rule::Rule;
 
 /// How long iptables may wait for its lock (`-w`), and we for ours.
 pub const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// How long one run may take in all: the lock, and then some.
-const RUN_WAIT: Duration = Duration::from_secs(7);
+pub(super) const RUN_WAIT: Duration = Duration::from_secs(7);
 
 /// IPv4 or IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,6 +180,10 @@ impl Iptables {
         ]) {
             return RulesError::NoRights { program };
         }
+        if says(&["is incompatible, use 'nft' tool"]) {
+            let table = table.name();
+            return RulesError::Mixed { program, table };
+        }
         match output.status.code() {
             Some(3) => RulesError::NoTable {
                 program,
@@ -209,23 +214,31 @@ fn not_started(program: &'static str, source: io::Error) -> RulesError {
     }
 }
 
-/// Runs a program that only shows something; `None` where it is not installed.
-pub(super) async fn show(
+/// What a program that changes nothing prints; `None` where it is not installed.
+pub(super) async fn shown(
     program: &'static str,
     arguments: &[&str],
-) -> Result<Option<Output>, RulesError> {
+) -> Result<Option<String>, RulesError> {
+    let line = || format!("{program} {}", arguments.join(" "));
     let run = tokio::process::Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    match tokio::time::timeout(RUN_WAIT, run).await {
-        Ok(Ok(output)) => Ok(Some(output)),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Ok(Err(error)) => Err(not_started(program, error)),
-        Err(_) => Err(RulesError::TooLate {
-            line: format!("{program} {}", arguments.join(" ")),
-        }),
+    let output = match tokio::time::timeout(RUN_WAIT, run).await {
+        Ok(Ok(output)) => output,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Ok(Err(error)) => return Err(not_started(program, error)),
+        Err(_) => return Err(RulesError::TooLate { line: line() }),
+    };
+    if output.status.success() {
+        Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))
+    } else {
+        Err(RulesError::Failed {
+            line: line(),
+            code: output.status.code(),
+            message: one_line(&String::from_utf8_lossy(&output.stderr)),
+        })
     }
 }
 
@@ -259,169 +272,5 @@ impl Listing {
     /// The rules of one chain.
     pub fn of(&self, chain: &str) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(move |rule| rule.chain == chain)
-    }
-}
-
-/// Why rules could not be read or set, or did not do what they should.
-#[derive(Debug, thiserror::Error)]
-pub enum RulesError {
-    /// The program is not installed.
-    #[error("`{program}` is not installed")]
-    Missing {
-        /// Its name.
-        program: &'static str,
-    },
-    /// The program could not be started; nothing is known about the rules.
-    #[error("`{program}` could not be started")]
-    NotStarted {
-        /// Its name.
-        program: &'static str,
-        /// The cause.
-        source: io::Error,
-    },
-    /// `CAP_NET_ADMIN` is missing.
-    #[error("`{program}` says that we may not read or change rules")]
-    NoRights {
-        /// Its name.
-        program: &'static str,
-    },
-    /// Somebody else holds a lock; nothing was done.
-    #[error("{what} was still held by another process after {} s", LOCK_WAIT.as_secs())]
-    LockHeld {
-        /// Which lock.
-        what: String,
-    },
-    /// It did not end in time; the command may still be carried out.
-    #[error("`{line}` did not end within {} s; it may still be carried out", RUN_WAIT.as_secs())]
-    TooLate {
-        /// The command line.
-        line: String,
-    },
-    /// The kernel or the program lacks the table.
-    #[error("`{program}` has no table {table}: {message}")]
-    NoTable {
-        /// Its name.
-        program: &'static str,
-        /// The table.
-        table: &'static str,
-        /// What it printed.
-        message: String,
-    },
-    /// Any other failure, such as 127; nothing is known about the rules.
-    #[error("`{line}` ended with {}: {message}", code.map_or("a signal".into(), |code| format!("exit code {code}")))]
-    Failed {
-        /// The command line.
-        line: String,
-        /// Its exit code; `None` after a signal.
-        code: Option<i32>,
-        /// What it printed.
-        message: String,
-    },
-    /// Others changed our rules as fast as we did.
-    #[error("the rules of chain {chain} keep changing under our hands")]
-    Unsettled {
-        /// Our chain.
-        chain: &'static str,
-    },
-    /// A rule of ours that counts is gone, and its count with it.
-    #[error("the rules that count refused checks are gone")]
-    NotCounting,
-    /// The redirect is there, or should be, and yet the check port refuses.
-    #[error("the check port of {app}, {check}, does not answer though it should; our rule is {}", if *rule { "there" } else { "not there" })]
-    NotOpen {
-        /// The app.
-        app: String,
-        /// What was connected to.
-        check: SocketAddr,
-        /// Whether the rule is there.
-        rule: bool,
-        /// Why the connect failed.
-        source: io::Error,
-    },
-    /// The redirect is gone, and yet the check port answers.
-    #[error(
-        "the check port of {app}, {check}, still answers without our rule{}",
-        named(culprits)
-    )]
-    StillOpen {
-        /// The app.
-        app: String,
-        /// What was connected to.
-        check: SocketAddr,
-        /// Foreign rules and listeners that may be the reason.
-        culprits: Vec<String>,
-    },
-    /// A connect failed in a way that says nothing about the check port.
-    #[error("whether the check port of {app}, {check}, is closed could not be seen")]
-    Unproved {
-        /// The app.
-        app: String,
-        /// What was connected to.
-        check: SocketAddr,
-        /// Why the connect failed.
-        source: io::Error,
-    },
-    /// Foreign rules that can't be deleted by us; nothing was changed.
-    #[error("these rules can only be taken over by hand{}", named(rules))]
-    NotAdoptable {
-        /// The rules.
-        rules: Vec<String>,
-    },
-}
-
-fn named(things: &[String]) -> String {
-    things
-        .iter()
-        .map(|thing| format!("\n  {thing}"))
-        .collect::<String>()
-}
-
-impl RulesError {
-    /// What to type next.
-    pub fn hint(&self) -> String {
-        match self {
-            Self::Missing { program } => format!("apt-get install iptables   # has `{program}`"),
-            Self::NotStarted { .. } => {
-                "look for a limit on processes or open files: prlimit".into()
-            }
-            Self::NoRights { .. } => "run as root, or with CAP_NET_ADMIN".into(),
-            Self::LockHeld { .. } => {
-                "see who holds it: fuser -v /run/xtables.lock /run/pitstop/rules.lock".into()
-            }
-            Self::TooLate { .. } => {
-                "see what it waits for: ps -o pid,wchan:20,args -C iptables,ip6tables".into()
-            }
-            Self::NoTable { .. } => {
-                "modprobe iptable_nat nft_compat   # or: update-alternatives --config iptables"
-                    .into()
-            }
-            Self::Failed { .. } => "type the command yourself to see why".into(),
-            Self::Unsettled { chain } => {
-                format!("see who else changes it: watch -n 0.2 iptables-save '|' grep {chain}")
-            }
-            Self::NotCounting => "a firewall reload removes them; the count starts again".into(),
-            Self::NotOpen {
-                rule: true, check, ..
-            } => {
-                format!(
-                    "the app itself refuses, or listens elsewhere: ss -ltnp; nc -vz {} {}",
-                    check.ip(),
-                    check.port()
-                )
-            }
-            Self::NotOpen { .. } => {
-                "something removes our rules: look for a firewall that is being reloaded".into()
-            }
-            Self::StillOpen { check, .. } => {
-                let port = check.port();
-                format!(
-                    "delete the foreign rule, or let `pitstop in APP --adopt-rules` do so; a listener: ss -ltnp 'sport = :{port}'"
-                )
-            }
-            Self::Unproved { .. } => {
-                "look for a limit on open files, or a firewall on outgoing packets".into()
-            }
-            Self::NotAdoptable { .. } => "delete them with the tool that made them".into(),
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod chain;
+pub mod error;
 pub mod findings;
 pub mod foreign;
 pub mod gate;

@@ -8,8 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::chain::{COMMENT, Chain};
+use super::error::RulesError;
 use super::foreign::{ForeignRule, foreign_rules};
-use super::iptables::{Family, Found, Iptables, RulesError, Table, Variant};
+use super::iptables::{Family, Found, Iptables, Table, Variant};
 use super::listeners::listeners;
 use super::mark::connect_marked;
 use super::rule::Rule;
@@ -23,9 +24,13 @@ const CHAIN: Chain = Chain {
     jump_if: "-m addrtype --dst-type LOCAL",
 };
 
-/// How long a connect that proves something may take. A port that answers does so within a millisecond; a firewall that
-/// drops is waited for in full.
-const PROOF: Duration = Duration::from_secs(1);
+/// How long the check port may take to answer. The first retransmission of a SYN comes after one second (RFC 6298), so
+/// that an app whose accept queue was full for a moment still passes.
+const OPENS_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long the check port is listened to before silence counts as closed. Without a firewall that drops, it refuses
+/// within a millisecond.
+const SILENT_FOR: Duration = Duration::from_secs(1);
 
 /// The redirect of one app. Every method may be repeated, and run beside another.
 #[derive(Debug, Clone)]
@@ -240,13 +245,16 @@ impl Redirect {
         let mut silent = None;
         for &family in self.families() {
             let check = self.at(family, self.check_port);
-            let Err(source) = connect_marked(check, Instant::now() + PROOF).await else {
+            let Err(source) = connect_marked(check, Instant::now() + OPENS_WITHIN).await else {
                 open = true;
                 continue;
             };
             // An app on `[::]` may take IPv6 alone; then the redirect of IPv4 has nothing to prove.
             let app = self.at(family, self.listen.port());
-            if connect_marked(app, Instant::now() + PROOF).await.is_ok() {
+            if connect_marked(app, Instant::now() + OPENS_WITHIN)
+                .await
+                .is_ok()
+            {
                 return Err(self.not_open(check, source).await?);
             }
             silent = Some((check, source));
@@ -274,7 +282,7 @@ impl Redirect {
         let rivals = self.rivals().await;
         for &family in self.families() {
             let check = self.at(family, self.check_port);
-            let answer = connect_marked(check, Instant::now() + PROOF).await;
+            let answer = connect_marked(check, Instant::now() + SILENT_FOR).await;
             let closed = match &answer {
                 Ok(_) => false,
                 Err(error) => match error.kind() {

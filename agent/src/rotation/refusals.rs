@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::chain::{COMMENT, Chain};
-use super::iptables::{Family, Iptables, RulesError, Table, Variant};
+use super::error::RulesError;
+use super::iptables::{Family, Iptables, Table, Variant};
 use super::mark::PROBE_MARK;
 use super::rule::Rule;
 
