@@ -75,7 +75,7 @@ pub enum RotationError {
     },
     /// The firewall's rules, or what answers behind them.
     #[error(transparent)]
-    Rules(#[from] iptables::RulesError),
+    Rules(#[from] error::RulesError),
     /// HAProxy took the command without a word, and its record does not show it.
     #[error("balancer {balancer}: {servers} did not become {wanted}, though HAProxy accepted the command")]
     NotConfirmed {
