@@ -1,5 +1,9 @@
 //! Witnesses: sources that say how much is in flight.
 
+pub mod sockets;
+
+mod sock_diag;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
