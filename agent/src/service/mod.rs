@@ -1,10 +1,24 @@
 //! Restarting the app: one trait, one file per manager.
 
+pub mod child;
+pub mod command;
+pub mod signal;
+pub mod systemd;
+
+mod arrival;
+mod family;
+
+use std::path::Path;
 use std::time::Instant;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use self::child::Launcher;
+use self::command::Command;
+use self::signal::Signal;
+use self::systemd::Systemd;
+use crate::config::settings::{App, Manager};
 use crate::process::Process;
 
 /// Who the app is now: enough to tell it from its successor.
@@ -78,4 +92,72 @@ pub struct ServiceError {
     /// The cause.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl ServiceError {
+    /// A failure that left the app as it was.
+    pub fn untouched(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            hint: None,
+            touched: false,
+            source: None,
+        }
+    }
+
+    /// A failure after which the app may be anything.
+    pub fn touched(what: impl Into<String>) -> Self {
+        Self {
+            touched: true,
+            ..Self::untouched(what)
+        }
+    }
+
+    /// Adds what to type next.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Says that the app may have been touched before this happened.
+    #[must_use]
+    pub fn after_a_touch(mut self) -> Self {
+        self.touched = true;
+        self
+    }
+}
+
+/// The way this app is restarted. What its commands print goes to `APP.log` in `log_dir`.
+pub fn service_for(app: &App, log_dir: &Path) -> Box<dyn Service> {
+    let launcher = Launcher::new(&app.name, log_dir);
+    let action = app.service.action;
+    match &app.service.manager {
+        Manager::Systemd { unit } => Box::new(Systemd::new(unit, action, app.listen)),
+        Manager::Signal {
+            pidfile,
+            stop_signal,
+            start,
+            reload_signal,
+            old_signal,
+        } => Box::new(Signal::new(
+            app.listen,
+            pidfile,
+            signal::Plan::new(action, start, *stop_signal, *reload_signal, *old_signal),
+            launcher,
+        )),
+        Manager::Command { restart, pidfile } => Box::new(Command::new(
+            app.listen,
+            pidfile.as_deref(),
+            restart,
+            launcher,
+        )),
+    }
 }

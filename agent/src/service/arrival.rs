@@ -1,0 +1,84 @@
+//! Waiting for the process that a start or restart command brings.
+
+use std::time::{Duration, Instant};
+
+use super::child::Child;
+use super::family::Finder;
+use super::{Identity, ServiceError};
+use crate::drain::Pace;
+use crate::process::Process;
+
+/// How long a process without a word from the pid file must hold the port before it is taken for the main one, and how long
+/// a command that failed may still turn out to have done its work. A daemon's first process holds the port for a moment too.
+pub(super) const SETTLE: Duration = Duration::from_secs(1);
+
+/// Why the wait ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Missed {
+    /// The command failed, and after [`SETTLE`] there is nothing new.
+    #[error("the command failed")]
+    Failed,
+    /// The deadline passed.
+    #[error("gave up at the deadline")]
+    Late,
+}
+
+/// A new process has not come.
+#[derive(Debug)]
+pub(super) struct NotArrived {
+    pub(super) missed: Missed,
+    /// Why the last look gave no process, if it failed.
+    pub(super) doubt: Option<ServiceError>,
+}
+
+/// Waits until a process that is none of `old` is the app's main process and holds its port: its success, never
+/// the command's. A command that ends well is waited out until the deadline, for managers report before they are done.
+pub(super) async fn arrival(
+    finder: &Finder,
+    old: &[Process],
+    child: &mut Child,
+    deadline: Instant,
+) -> Result<Identity, NotArrived> {
+    let mut pace = Pace::new();
+    let mut unnamed: Option<(Process, Instant)> = None;
+    let mut failed: Option<Instant> = None;
+    loop {
+        // Before the look, so that what the command did before it ended is seen by it.
+        let ended = child.ended().ok().flatten();
+        let found = finder.find().await;
+        let now = Instant::now();
+        let fresh = match &found {
+            Ok(Some(family)) if family.listens && !old.contains(&family.main) => Some(family),
+            _ => None,
+        };
+        match fresh {
+            Some(family) if family.named => return Ok(family.identity()),
+            Some(family) => {
+                let since = unnamed
+                    .filter(|(process, _)| *process == family.main)
+                    .map_or(now, |(_, since)| since);
+                // Without a pid file the end of the command is the best sign that no first process of a daemon is left.
+                let over = !finder.has_pidfile() && ended.is_some_and(|status| status.success());
+                if over || now - since >= SETTLE {
+                    return Ok(family.identity());
+                }
+                unnamed = Some((family.main, since));
+            }
+            None => unnamed = None,
+        }
+        if fresh.is_none() && ended.is_some_and(|status| !status.success()) {
+            let since = *failed.get_or_insert(now);
+            if now - since >= SETTLE {
+                return Err(not_arrived(Missed::Failed, found.err()));
+            }
+        }
+        if now >= deadline {
+            return Err(not_arrived(Missed::Late, found.err()));
+        }
+        tokio::time::sleep(pace.pause()).await;
+    }
+}
+
+fn not_arrived(missed: Missed, doubt: Option<ServiceError>) -> NotArrived {
+    NotArrived { missed, doubt }
+}

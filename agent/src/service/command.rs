@@ -1,0 +1,111 @@
+//! A command that restarts the app. Its exit code is a hint; the new process is the proof.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Instant;
+
+use async_trait::async_trait;
+
+use super::arrival::{NotArrived, arrival};
+use super::child::{self, Child, Launcher};
+use super::family::Finder;
+use super::{Identity, Notify, Service, ServiceError};
+use crate::process::Process;
+
+/// Restarts an app by a command.
+#[derive(Debug)]
+pub struct Command {
+    listen: SocketAddr,
+    restart: Vec<String>,
+    launcher: Launcher,
+    finder: Finder,
+}
+
+impl Command {
+    /// The app at `listen`, known by `pidfile` or else by who holds its port: the topmost, then oldest, of those.
+    pub fn new(
+        listen: SocketAddr,
+        pidfile: Option<&Path>,
+        restart: &[String],
+        launcher: Launcher,
+    ) -> Self {
+        Self {
+            listen,
+            restart: restart.to_vec(),
+            launcher,
+            finder: Finder::new(listen, pidfile),
+        }
+    }
+
+    fn failure(
+        &self,
+        child: &mut Child,
+        old: Option<Process>,
+        missing: NotArrived,
+    ) -> ServiceError {
+        let status = child.ended().ok().flatten();
+        let mut error = child.failure(status);
+        let same = old.filter(|process| process.is_alive().unwrap_or(false));
+        error.what = match same {
+            Some(process) => format!(
+                "process {} is still the app's main process ({}): {}",
+                process.pid, missing.missed, error.what
+            ),
+            None => format!(
+                "no new process holds {} ({}): {}",
+                self.listen, missing.missed, error.what
+            ),
+        };
+        // A command that is over and left the same process did nothing; one that still runs may act yet.
+        error.touched = same.is_none() || status.is_none();
+        match missing.doubt {
+            Some(doubt) => error.because(doubt),
+            None => error,
+        }
+    }
+}
+
+#[async_trait]
+impl Service for Command {
+    fn acts(&self) -> Vec<String> {
+        vec![
+            child::show(&self.restart),
+            format!("wait until a new process holds {}", self.listen),
+        ]
+    }
+
+    async fn check(&self) -> Result<(), ServiceError> {
+        self.launcher.check(&self.restart)?;
+        self.finder.find().await.map(|_| ())
+    }
+
+    async fn identity(&self) -> Result<Option<Identity>, ServiceError> {
+        let family = self.finder.find().await?;
+        Ok(family.map(|family| family.identity()))
+    }
+
+    async fn apply(
+        &self,
+        before: Option<&Identity>,
+        deadline: Instant,
+        notify: Notify<'_>,
+    ) -> Result<Identity, ServiceError> {
+        let running = self.finder.find().await?.map(|family| family.main);
+        let old: Vec<Process> = running
+            .into_iter()
+            .chain(before.map(|identity| identity.main))
+            .collect();
+        let mut child = self.launcher.spawn(&self.restart, notify)?;
+        match arrival(&self.finder, &old, &mut child, deadline).await {
+            Ok(identity) => {
+                if let Ok(Some(status)) = child.ended()
+                    && !status.success()
+                {
+                    tracing::warn!("{}, but the app was restarted", child.failure(Some(status)));
+                }
+                Ok(identity)
+            }
+            Err(missing) => Err(self.failure(&mut child, running, missing)),
+        }
+    }
+}
