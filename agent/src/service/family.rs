@@ -35,7 +35,20 @@ pub(super) struct Family {
     pub(super) listens: bool,
 }
 
+/// A process that holds the listening socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Holder {
+    pub(super) process: Process,
+    /// Those below it that hold it too.
+    pub(super) below: Vec<Process>,
+}
+
 impl Family {
+    /// Whether there are workers, and none of them was there before.
+    pub(super) fn has_only_new_workers(&self, before: &Self) -> bool {
+        !self.workers.is_empty() && !self.workers.iter().any(|w| before.workers.contains(w))
+    }
+
     pub(super) fn identity(&self) -> Identity {
         Identity {
             main: self.main,
@@ -66,10 +79,29 @@ impl Finder {
         blocking(move || finder.look(&inodes)).await
     }
 
-    /// The processes that hold the listening socket, in no order, without pid 1 (which may have opened it for the app).
-    pub(super) async fn holders(&self) -> Result<Vec<Process>, ServiceError> {
+    /// The app's processes now, where somebody else knows the main one.
+    pub(super) async fn of(&self, main: Process) -> Result<Family, ServiceError> {
         let inodes = self.listening().await?;
-        blocking(move || holders(&inodes)).await
+        blocking(move || family(main, true, &holders(&inodes)?)).await
+    }
+
+    /// The processes that hold the listening socket, in no order.
+    pub(super) async fn holders(&self) -> Result<Vec<Holder>, ServiceError> {
+        let inodes = self.listening().await?;
+        blocking(move || {
+            let holders = holders(&inodes)?;
+            let related = |process: &Process| {
+                let mut below = process::descendants_of(process.pid)?;
+                below.retain(|other| holders.contains(other));
+                Ok(Holder {
+                    process: *process,
+                    below,
+                })
+            };
+            let related: io::Result<Vec<Holder>> = holders.iter().map(related).collect();
+            related.map_err(unreadable)
+        })
+        .await
     }
 
     /// The live processes named by the pid file and by `PIDFILE.2`, where gunicorn's successor puts itself.
@@ -106,18 +138,7 @@ impl Finder {
         let Some(main) = named.or(topmost(&holders).map_err(unreadable)?) else {
             return Ok(None);
         };
-        let below = process::descendants_of(main.pid).map_err(unreadable)?;
-        let (workers, strangers) = holders
-            .iter()
-            .filter(|holder| **holder != main)
-            .partition(|holder| below.contains(holder));
-        Ok(Some(Family {
-            main,
-            named: named.is_some(),
-            workers,
-            strangers,
-            listens: !holders.is_empty(),
-        }))
+        family(main, named.is_some(), &holders).map(Some)
     }
 
     /// The process that the pid file names, if it runs and is the app: it or one below it holds the listening socket; where nobody
@@ -160,6 +181,21 @@ impl Finder {
     }
 }
 
+fn family(main: Process, named: bool, holders: &[Process]) -> Result<Family, ServiceError> {
+    let below = process::descendants_of(main.pid).map_err(unreadable)?;
+    let (workers, strangers) = holders
+        .iter()
+        .filter(|holder| **holder != main)
+        .partition(|holder| below.contains(holder));
+    Ok(Family {
+        main,
+        named,
+        workers,
+        strangers,
+        listens: !holders.is_empty(),
+    })
+}
+
 /// Processes for people: `process 4711`, `processes 4711, 4712`.
 pub(super) fn show(processes: &[Process]) -> String {
     let pids: Vec<String> = processes.iter().map(|p| p.pid.to_string()).collect();
@@ -196,7 +232,7 @@ struct Named {
     written: i64,
 }
 
-/// `None` when there is no such file.
+/// `None` when there is no such file, or nothing in it (yet).
 fn read_pidfile(path: &Path) -> Result<Option<Named>, ServiceError> {
     let wrong = |what: &str| {
         ServiceError::untouched(format!("the pid file {} {what}", path.display()))
@@ -213,6 +249,9 @@ fn read_pidfile(path: &Path) -> Result<Option<Named>, ServiceError> {
     };
     let (text, written) = bounded(file).map_err(|error| wrong("can't be read").because(error))?;
     let digits = text.trim();
+    if digits.is_empty() {
+        return Ok(None);
+    }
     let number = digits.bytes().all(|byte| byte.is_ascii_digit());
     match digits.parse::<u32>() {
         Ok(pid) if number && pid > 1 => Ok(Some(Named { pid, written })),
@@ -273,9 +312,9 @@ mod tests {
     #[test]
     fn a_pid_file_holds_digits_and_nothing_else() {
         assert_eq!(read(b"4711\n").unwrap(), Some(4711));
+        assert_eq!(read(b"\n").unwrap(), None);
         for wrong in [
-            &b""[..],
-            b"0",
+            &b"0"[..],
             b"1",
             b"-1",
             b"+47",

@@ -8,7 +8,6 @@ pub mod systemd;
 mod arrival;
 mod family;
 
-use std::fmt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -151,7 +150,7 @@ pub fn service_for(app: &App, log_dir: &Path) -> Box<dyn Service> {
     let launcher = Launcher::new(&app.name, log_dir);
     let action = app.service.action;
     match &app.service.manager {
-        Manager::Systemd { unit } => Box::new(Systemd::new(unit, action)),
+        Manager::Systemd { unit } => Box::new(Systemd::new(unit, action, app.listen)),
         Manager::Signal {
             pidfile,
             stop_signal,

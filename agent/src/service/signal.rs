@@ -11,7 +11,7 @@ use nix::sys::signal::Signal as Number;
 
 use super::arrival::arrival;
 use super::child::{self, Launcher};
-use super::family::{self, Family, Finder};
+use super::family::{self, Family, Finder, Holder};
 use super::{Identity, Note, Notify, Service, ServiceError};
 use crate::config::settings::{Action, SignalName};
 use crate::drain::Pace;
@@ -174,15 +174,20 @@ impl Signal {
         // A worker that was forked after we looked.
         let mut pace = Pace::new();
         loop {
-            let found = self.finder.find().await;
-            match &found {
-                Ok(None) => return Ok(None),
-                Ok(Some(now)) if now.named && now.listens && now.main != family.main => {
-                    return Ok(Some(now.identity()));
-                }
-                _ if Instant::now() >= deadline => return Err(self.still_held(found)),
-                _ => tokio::time::sleep(pace.pause()).await,
+            let left = self.finder.holders().await;
+            if left.as_ref().is_ok_and(Vec::is_empty) {
+                return Ok(None);
             }
+            if let Ok(Some(now)) = self.finder.find().await
+                && now.named
+                && now.main != family.main
+            {
+                return Ok(Some(now.identity()));
+            }
+            if Instant::now() >= deadline {
+                return Err(self.still_held(left));
+            }
+            tokio::time::sleep(pace.pause()).await;
         }
     }
 
@@ -204,22 +209,23 @@ impl Signal {
         }
     }
 
-    fn still_held(&self, found: Result<Option<Family>, ServiceError>) -> ServiceError {
-        let port = self.listen.port();
-        let hint = format!("ss -ltnp 'sport = :{port}'");
-        match found {
-            Ok(Some(now)) => ServiceError::touched(format!(
-                "the app has ended, but process {} still holds {}",
-                now.main.pid, self.listen
-            ))
-            .with_hint(hint),
-            Ok(None) => ServiceError::touched("the app has ended"),
+    fn still_held(&self, left: Result<Vec<Holder>, ServiceError>) -> ServiceError {
+        let hint = format!("ss -ltnp 'sport = :{}'", self.listen.port());
+        match left {
+            Ok(holders) => {
+                let left: Vec<Process> = holders.iter().map(|holder| holder.process).collect();
+                ServiceError::touched(format!(
+                    "the app's main process has ended, but {} is still held by {}",
+                    self.listen,
+                    family::show(&left)
+                ))
+            }
             Err(doubt) => {
                 ServiceError::touched("the app has ended, but who holds its port is unknown")
-                    .with_hint(hint)
                     .because(doubt)
             }
         }
+        .with_hint(hint)
     }
 }
 

@@ -8,7 +8,8 @@ use pitstop::service::{Note, Service};
 
 use crate::world::{World, folder, hup, in_world, restart, usr2, words};
 
-const APP: &str = "def app(environ, start):\n    start('200 OK', [])\n    return [b'VERSION']\n";
+/// Each worker leaves a mark when it has loaded the app, which comes after it holds the socket.
+const APP: &str = "import os\nopen('loaded.%d' % os.getpid(), 'w')\ndef app(environ, start):\n    start('200 OK', [])\n    return [b'VERSION']\n";
 
 /// The command that starts gunicorn with two workers.
 fn start(world: &World, options: &str) -> Vec<String> {
@@ -32,7 +33,14 @@ async fn started(world: &World) -> (Process, Vec<Process>) {
         .apply(&world.signal(restart(start(world, ""))), 20)
         .await
         .unwrap();
-    (main, world.until_held_by(3).await)
+    let holders = world.until_held_by(3).await;
+    for worker in holders.iter().filter(|holder| **holder != main) {
+        let mark = world.path(&format!("loaded.{}", worker.pid));
+        while !mark.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    (main, holders)
 }
 
 #[test]

@@ -7,9 +7,9 @@ use nix::sys::signal::Signal as Number;
 
 use super::{Signal, hold, hold_all, note_gone, send, short};
 use crate::drain::Pace;
-use crate::process::{self, Handle, Process};
+use crate::process::{Handle, Process};
 use crate::service::arrival::SETTLE;
-use crate::service::family::{self, Family};
+use crate::service::family::{self, Family, Holder};
 use crate::service::{Identity, Notify, ServiceError};
 
 impl Signal {
@@ -150,36 +150,36 @@ impl<'a> Search<'a> {
     }
 
     /// One look; the successor if it is ready.
-    fn look(&mut self, mut holders: Vec<Process>, named: &[Process]) -> Option<Process> {
+    fn look(&mut self, mut holders: Vec<Holder>, named: &[Process]) -> Option<Process> {
         let before = self.before;
-        holders.retain(|holder| *holder != before.main && !before.workers.contains(holder));
+        holders.retain(|Holder { process, .. }| {
+            *process != before.main && !before.workers.contains(process)
+        });
         let now = Instant::now();
-        self.seen.retain(|process, _| holders.contains(process));
+        self.seen
+            .retain(|process, _| holders.iter().any(|holder| holder.process == *process));
         for holder in &holders {
-            self.seen.entry(*holder).or_insert(now);
+            self.seen.entry(holder.process).or_insert(now);
         }
         holders
             .iter()
-            .find(|holder| self.is_ready(**holder, &holders, named))
-            .copied()
+            .find(|holder| self.is_ready(holder, named))
+            .map(|holder| holder.process)
     }
 
-    fn is_ready(&mut self, holder: Process, holders: &[Process], named: &[Process]) -> bool {
-        let below = process::descendants_of(holder.pid).unwrap_or_default();
-        let mut workers = holders
-            .iter()
-            .filter(|other| below.contains(other))
-            .peekable();
-        if workers.peek().is_some() {
-            self.masters.insert(holder);
+    fn is_ready(&mut self, holder: &Holder, named: &[Process]) -> bool {
+        let process = holder.process;
+        if !holder.below.is_empty() {
+            self.masters.insert(process);
         }
-        let is_master = self.masters.contains(&holder);
-        if !is_master && !named.contains(&holder) {
+        let is_master = self.masters.contains(&process);
+        if !is_master && !named.contains(&process) {
             return false;
         }
-        self.candidate = Some(holder);
+        self.candidate = Some(process);
         // A master whose workers come and go is not one that works without any.
-        self.settled(&holder) && (!is_master || workers.any(|worker| self.settled(worker)))
+        let serves = !is_master || holder.below.iter().any(|worker| self.settled(worker));
+        serves && self.settled(&process)
     }
 
     fn settled(&self, process: &Process) -> bool {
@@ -251,8 +251,7 @@ fn reloaded(before: &Family, now: &Family, signal: Number) -> Result<bool, Servi
         let pending = status.has("ShdPnd:", signal) || status.has("SigPnd:", signal);
         return Ok(now.listens && !pending);
     }
-    let old = |worker: &Process| before.workers.contains(worker);
-    Ok(!now.workers.is_empty() && !now.workers.iter().any(old))
+    Ok(now.has_only_new_workers(before))
 }
 
 fn is_alive(handle: &Handle) -> Result<bool, ServiceError> {

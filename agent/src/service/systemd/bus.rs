@@ -1,0 +1,136 @@
+//! The part of systemd's D-Bus interface that a restart needs (org.freedesktop.systemd1(5)).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use zbus::{Connection, connection};
+use zbus::{OwnedObjectPath, OwnedVariant, Variant};
+
+/// Every call ends by then. The calls only queue jobs or read, so systemd answers in milliseconds.
+const CALL: Duration = Duration::from_secs(5);
+
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1"
+)]
+pub(super) trait Manager {
+    /// Without it systemd sends no signals.
+    fn subscribe(&self) -> zbus::Result<()>;
+    fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
+    fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn reload_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+
+    #[zbus(signal)]
+    fn job_removed(
+        &self,
+        id: u32,
+        job: OwnedObjectPath,
+        unit: String,
+        result: String,
+    ) -> zbus::Result<()>;
+}
+
+#[zbus::proxy(
+    interface = "org.freedesktop.PolicyKit1.Authority",
+    default_service = "org.freedesktop.PolicyKit1",
+    default_path = "/org/freedesktop/PolicyKit1/Authority"
+)]
+trait Authority {
+    fn check_authorization(
+        &self,
+        subject: &(&str, HashMap<&str, Variant<'_>>),
+        action: &str,
+        details: HashMap<&str, &str>,
+        flags: u32,
+        cancellation: &str,
+    ) -> zbus::Result<(bool, bool, HashMap<String, String>)>;
+}
+
+/// What systemd says about a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct State {
+    /// `loaded`, `not-found`, `masked`, `bad-setting` or `error`.
+    pub(super) load: String,
+    /// `active`, `reloading`, `inactive`, `failed`, `activating` or `deactivating`.
+    pub(super) active: String,
+    /// More exactly, such as `running` or `auto-restart`.
+    pub(super) sub: String,
+    pub(super) can_reload: bool,
+    /// In hexadecimal; `None` before the first start.
+    pub(super) invocation: Option<String>,
+    /// 0 when there is none, or none that systemd knows.
+    pub(super) main_pid: u32,
+    /// `success`, or what ended it, such as `exit-code` or `start-limit-hit`.
+    pub(super) result: String,
+    pub(super) exit_status: i32,
+}
+
+/// Connects to the system bus, or to `DBUS_SYSTEM_BUS_ADDRESS`.
+pub(super) async fn connect() -> zbus::Result<Connection> {
+    let connecting = connection::Builder::system().method_timeout(CALL).build();
+    match tokio::time::timeout(CALL, connecting).await {
+        Ok(connection) => connection,
+        Err(late) => Err(std::io::Error::from(late).into()),
+    }
+}
+
+/// Reads a unit's state at one moment: systemd gives the properties of all interfaces for the empty one.
+pub(super) async fn state(connection: &Connection, unit: &str) -> zbus::Result<State> {
+    let path = ManagerProxy::new(connection).await?.load_unit(unit).await?;
+    let reply = connection
+        .call_method(
+            Some("org.freedesktop.systemd1"),
+            &path,
+            Some("org.freedesktop.DBus.Properties"),
+            "GetAll",
+            &"",
+        )
+        .await?;
+    let mut properties: HashMap<String, OwnedVariant> = reply.body().deserialize()?;
+    let invocation: Vec<u8> = take(&mut properties, "InvocationID")?;
+    let hexadecimal: String = invocation
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Ok(State {
+        load: take(&mut properties, "LoadState")?,
+        active: take(&mut properties, "ActiveState")?,
+        sub: take(&mut properties, "SubState")?,
+        can_reload: take(&mut properties, "CanReload")?,
+        invocation: Some(hexadecimal).filter(|text| !text.is_empty()),
+        main_pid: take(&mut properties, "MainPID")?,
+        result: take(&mut properties, "Result")?,
+        exit_status: take(&mut properties, "ExecMainStatus")?,
+    })
+}
+
+fn take<T>(properties: &mut HashMap<String, OwnedVariant>, name: &str) -> zbus::Result<T>
+where
+    T: TryFrom<OwnedVariant>,
+{
+    properties
+        .remove(name)
+        .and_then(|value| T::try_from(value).ok())
+        .ok_or_else(|| zbus::Error::Failure(format!("the unit has no {name}; is it a service?")))
+}
+
+/// Asks polkit about our right to manage units. Whether it says yes proves nothing either way, for its rules may
+/// depend on the unit, which only systemd may tell it; that it answers is what counts.
+pub(super) async fn ask_polkit(connection: &Connection, start_time: u64) -> zbus::Result<()> {
+    let subject = HashMap::from([
+        ("pid", Variant::from(std::process::id())),
+        ("start-time", Variant::from(start_time)),
+    ]);
+    AuthorityProxy::new(connection)
+        .await?
+        .check_authorization(
+            &("unix-process", subject),
+            "org.freedesktop.systemd1.manage-units",
+            HashMap::new(),
+            0,
+            "",
+        )
+        .await
+        .map(|_| ())
+}
