@@ -8,6 +8,7 @@ pub mod systemd;
 mod arrival;
 mod family;
 
+use std::fmt;
 use std::path::Path;
 use std::time::Instant;
 
