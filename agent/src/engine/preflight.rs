@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::fault::chain;
 use super::{Engine, Fault};
-use crate::config::settings::{Balancer, Guard, Unlisted, Unreachable};
+use crate::config::settings::{Balancer, Guard, RedirectDriver, Unlisted, Unreachable};
 use crate::haproxy::{Kinds, ServerId, ServerState, StatScope};
 use crate::journal;
 use crate::rotation::admin::Admin;
@@ -249,6 +249,10 @@ impl Engine<'_> {
 
     async fn inspect_ports(&mut self) -> Vec<Finding> {
         let Some(ports) = &mut self.ports else { return Vec::new() };
+        if self.app.redirect.as_ref().is_some_and(|redirect| redirect.driver == RedirectDriver::Nftables) {
+            let hint = "set `driver = \"iptables\"`, which works with iptables-nft too";
+            return vec![Finding::error("redirect: the nftables driver is not built yet", Some(hint.to_owned()))];
+        }
         let mut findings: Vec<Finding> = ports.redirect().check().await.into_iter().map(Finding::from).collect();
         if self.request.adopt_rules {
             // Foreign rules are what this run is there to replace.

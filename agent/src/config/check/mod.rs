@@ -28,16 +28,28 @@ pub(super) fn settings(file: file::File) -> Result<Settings> {
             (name.clone(), balancer(name, written))
         })
         .collect();
-    let apps = file
-        .apps
-        .into_iter()
-        .map(|(name, written)| {
-            let at = name.span();
-            let Text(name) = name.into_inner();
-            Ok((name.clone(), app(name, at, written, &balancers)?))
-        })
-        .collect::<Result<_>>()?;
+    let mut apps = BTreeMap::new();
+    for (name, written) in file.apps {
+        let at = name.span();
+        let Text(name) = name.into_inner();
+        let app = app(name.clone(), at.clone(), written, &balancers)?;
+        shared_check_port(&app, &apps, at)?;
+        apps.insert(name, app);
+    }
     Ok(Settings { balancers, apps })
+}
+
+/// The rule of a redirect knows only the port, so two apps can't have the same.
+fn shared_check_port(app: &App, others: &BTreeMap<Label, App>, at: Range<usize>) -> Result<()> {
+    let Some(port) = app.redirect.as_ref().map(|redirect| redirect.check_port) else { return Ok(()) };
+    let same = |other: &&App| other.redirect.as_ref().is_some_and(|redirect| redirect.check_port == port);
+    match others.values().find(same) {
+        None => Ok(()),
+        Some(other) => {
+            let what = format!("apps `{}` and `{}` have the same check_port, {port}", other.name, app.name);
+            Err(Fault::new(at, what).hint("give each app a check port of its own, here and in haproxy.cfg"))
+        }
+    }
 }
 
 fn balancer(name: Label, written: file::Balancer) -> Balancer {

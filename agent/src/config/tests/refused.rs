@@ -312,3 +312,17 @@ fn a_long_line_is_cut_around_the_place() {
     assert!(shown.chars().count() < 1500, "{} characters", shown.chars().count());
     assert!(shown.contains('…'));
 }
+
+#[test]
+fn two_apps_with_the_same_check_port_are_refused() {
+    let app = |name: &str| {
+        format!(
+            "[apps.{name}]\nservers = [\"srvs/{name}\"]\nlisten = \"127.0.0.1:1000\"\nredirect.check_port = 2000\n\
+             service.systemd = \"{name}\"\nready = [{{ tcp = \"127.0.0.1:1000\" }}]\n"
+        )
+    };
+    let text = format!("[balancers.lb1]\nsocket = \"/run/haproxy/admin.sock\"\n{}{}", app("one"), app("two"));
+    let error = parse(&text).unwrap_err();
+    assert!(error.what.contains("apps `one` and `two` have the same check_port, 2000"), "{error}");
+    assert_eq!(error.position.map(|position| position.line), Some(9), "the second app");
+}
