@@ -4,7 +4,7 @@ pub mod sockets;
 
 mod sock_diag;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,9 +30,12 @@ pub struct Left {
     pub queued: u64,
 }
 
-/// Pause between polls: 2 ms, rising by half each time to 50 ms.
+/// Pause between polls: a hundredth of the time waited so far, at least 2 ms and at most 50 ms. So looking costs little in a long wait, and
+/// seldom adds more than 1 % to a wait of any length.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace(Duration);
+pub struct Pace {
+    since: Instant,
+}
 
 impl Pace {
     /// The shortest pause.
@@ -40,21 +43,19 @@ impl Pace {
     /// The longest pause.
     pub const LAST: Duration = Duration::from_millis(50);
 
-    /// Starts at the shortest.
+    /// For a wait that begins now.
     pub fn new() -> Self {
-        Self(Self::FIRST)
+        Self { since: Instant::now() }
     }
 
-    /// The pause to make now; the next will be longer.
-    pub fn pause(&mut self) -> Duration {
-        let now = self.0;
-        self.0 = (now * 3 / 2).min(Self::LAST);
-        now
+    /// The pause to make now.
+    pub fn pause(&self) -> Duration {
+        (self.since.elapsed() / 100).clamp(Self::FIRST, Self::LAST)
     }
 
     /// Back to the shortest, as after the first zero.
     pub fn quicken(&mut self) {
-        self.0 = Self::FIRST;
+        *self = Self::new();
     }
 }
 

@@ -122,7 +122,7 @@ impl Engine<'_> {
         let held = began + self.app.hold;
         let ramped = began + self.app.ramp.as_ref().map_or(Duration::ZERO, |ramp| ramp.over);
         let given_up = held.max(began + self.worst_case_in()) + NEXT_CHECK;
-        let mut pace = Pace::new();
+        let pace = Pace::new();
         let mut percent = self.app.ramp.as_ref().map_or(100, |ramp| ramp.from);
         let mut seen_up = BTreeSet::new();
         loop {

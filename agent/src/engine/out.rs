@@ -145,7 +145,7 @@ impl Engine<'_> {
         let must_be_out = began + self.worst_case_out();
         let fall = self.app.redirect.as_ref().map_or(0, |redirect| u64::from(redirect.fall));
         let deadline = must_be_out.max(began + self.app.drain.timeout);
-        let mut pace = Pace::new();
+        let pace = Pace::new();
         loop {
             let mut waiting = Vec::new();
             for balancer in &mut self.balancers {

@@ -288,7 +288,7 @@ impl Admin {
     /// fall into it.
     pub async fn take_out_when_quiet(&mut self, deadline: Instant) -> Result<(), RotationError> {
         for index in (0..self.entries.len()).rev() {
-            let mut pace = Pace::new();
+            let pace = Pace::new();
             loop {
                 let busy = self.poll().await?.rows.get(index).is_some_and(|row| row.scur + row.qcur > 0);
                 if !busy || Instant::now() >= deadline {
@@ -388,7 +388,7 @@ impl Admin {
         F: Future<Output = Result<T, haproxy::Error>>,
     {
         let deadline = Instant::now() + PATIENCE;
-        let mut pace = Pace::new();
+        let pace = Pace::new();
         loop {
             match call().await {
                 Err(error) if error.is_transient() && Instant::now() < deadline => {

@@ -180,7 +180,7 @@ async fn lock() -> Result<Option<File>, RulesError> {
         return Ok(None);
     };
     let deadline = Instant::now() + LOCK_WAIT;
-    let mut pace = Pace::new();
+    let pace = Pace::new();
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(Some(file)),

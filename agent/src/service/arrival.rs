@@ -39,7 +39,7 @@ pub(super) async fn arrival(
     child: &mut Child,
     deadline: Instant,
 ) -> Result<Identity, NotArrived> {
-    let mut pace = Pace::new();
+    let pace = Pace::new();
     let mut unnamed: Option<(Process, Instant)> = None;
     let mut failed: Option<Instant> = None;
     loop {

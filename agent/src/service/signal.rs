@@ -172,7 +172,7 @@ impl Signal {
             self.await_end(handle, stop, deadline).await?;
         }
         // A worker that was forked after we looked.
-        let mut pace = Pace::new();
+        let pace = Pace::new();
         loop {
             let left = self.finder.holders().await;
             if left.as_ref().is_ok_and(Vec::is_empty) {

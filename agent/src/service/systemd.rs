@@ -191,7 +191,7 @@ impl Systemd {
         old: &[Process],
         deadline: Instant,
     ) -> Result<Identity, ServiceError> {
-        let mut pace = Pace::new();
+        let pace = Pace::new();
         loop {
             let state = self
                 .state(connection)
@@ -221,7 +221,7 @@ impl Systemd {
         before: &Family,
         deadline: Instant,
     ) -> Result<Identity, ServiceError> {
-        let mut pace = Pace::new();
+        let pace = Pace::new();
         loop {
             let state = self
                 .state(connection)

@@ -32,7 +32,7 @@ impl Signal {
             return Err(ended(before.main, signal));
         };
         send(&main, signal, notify)?;
-        let mut pace = Pace::new();
+        let pace = Pace::new();
         loop {
             if !is_alive(&main)? {
                 return Err(ended(before.main, signal));
@@ -98,7 +98,7 @@ impl Signal {
         signal: Number,
         deadline: Instant,
     ) -> Result<Process, ServiceError> {
-        let mut pace = Pace::new();
+        let pace = Pace::new();
         loop {
             if !is_alive(old)? {
                 return Err(ended(old.process(), signal));
