@@ -80,14 +80,12 @@ impl Engine<'_> {
     pub(super) async fn put_back(&mut self) -> Result<Outcome, Fault> {
         if let Some(ports) = &mut self.ports {
             if self.request.adopt_rules {
-                self.log.act("redirect", "replace foreign rules on the check port by ours")?;
+                self.log.acts("redirect", &["replace foreign rules on the check port by ours".to_owned()])?;
                 for rule in ports.redirect().adopt().await.map_err(RotationError::from)? {
                     self.log.remark(format!("replaced: {rule}"));
                 }
             }
-            for act in ports.acts(Move::PutBack) {
-                self.log.act_or_remark(ports.place(), &act);
-            }
+            self.log.acts_or_remark(ports.place(), &ports.acts(Move::PutBack));
             ports.make(Move::PutBack).await?;
         }
         if self.request.goal == Goal::In {
@@ -96,9 +94,7 @@ impl Engine<'_> {
             }
         }
         for balancer in &self.balancers {
-            for act in balancer.acts(Move::PutBack) {
-                self.log.act_or_remark(balancer.place(), &act);
-            }
+            self.log.acts_or_remark(balancer.place(), &balancer.acts(Move::PutBack));
         }
         let made = join_all(self.balancers.iter_mut().map(|balancer| async {
             let made = balancer.make(Move::PutBack).await;
@@ -191,15 +187,11 @@ impl Engine<'_> {
     pub(super) async fn undo(&mut self) -> Result<Outcome, Fault> {
         let mut results = Vec::new();
         if let Some(ports) = &mut self.ports {
-            for act in ports.acts(Move::Restore) {
-                self.log.act_or_remark(ports.place(), &act);
-            }
+            self.log.acts_or_remark(ports.place(), &ports.acts(Move::Restore));
             results.push(ports.make(Move::Restore).await);
         }
         for balancer in &self.balancers {
-            for act in balancer.acts(Move::Restore) {
-                self.log.act_or_remark(balancer.place(), &act);
-            }
+            self.log.acts_or_remark(balancer.place(), &balancer.acts(Move::Restore));
         }
         results.extend(join_all(self.balancers.iter_mut().map(|balancer| balancer.make(Move::Restore))).await);
         all_well(results)?;
@@ -208,12 +200,16 @@ impl Engine<'_> {
 
     /// Takes an app out again that did not hold, at once.
     pub(super) async fn pull_back(&mut self) -> Result<Outcome, Fault> {
+        for balancer in &self.balancers {
+            self.log.acts_or_remark(balancer.place(), &balancer.acts(Move::TakeOut));
+        }
         let mut results = join_all(self.balancers.iter_mut().map(|balancer| async {
             balancer.make(Move::TakeOut).await?;
             balancer.set_weight(100).await
         }))
         .await;
         if let Some(ports) = &mut self.ports {
+            self.log.acts_or_remark(ports.place(), &ports.acts(Move::TakeOut));
             results.push(ports.make(Move::TakeOut).await);
         }
         all_well(results)?;

@@ -40,7 +40,7 @@ impl<'a> Log<'a> {
     /// Writes one record; when this returns it is on disk. Nothing is written before the claim.
     pub fn record(&self, record: Record) -> Result<(), JournalError> {
         match &mut self.inner().journal {
-            Some(journal) => journal.append(record),
+            Some(journal) => journal.append(&[record]),
             None => Ok(()),
         }
     }
@@ -52,11 +52,23 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// The intent of an act: on disk, then told.
-    pub fn act(&self, on: &str, what: &str) -> Result<(), JournalError> {
-        self.record(Record::ActIntent { on: on.to_owned(), what: what.to_owned() })?;
-        self.publish(Kind::Act { on: on.to_owned(), what: what.to_owned() });
+    /// The intents of some acts at one place: on disk, then told.
+    pub fn acts(&self, on: &str, acts: &[String]) -> Result<(), JournalError> {
+        let intent = |what: &String| Record::ActIntent { on: on.to_owned(), what: what.clone() };
+        if let Some(journal) = &mut self.inner().journal {
+            journal.append(&acts.iter().map(intent).collect::<Vec<_>>())?;
+        }
+        for what in acts {
+            self.publish(Kind::Act { on: on.to_owned(), what: what.clone() });
+        }
         Ok(())
+    }
+
+    /// As [`acts`](Self::acts), for acts that lead to a safe end: they are done also where they can't be written down.
+    pub fn acts_or_remark(&self, on: &str, acts: &[String]) {
+        if let Err(error) = self.acts(on, acts) {
+            self.remark(format!("the journal can't be written: {error}"));
+        }
     }
 
     /// What a service driver reports: on disk, then told.
@@ -65,13 +77,6 @@ impl<'a> Log<'a> {
         self.record(Record::Service { note }).map_err(std::io::Error::other)?;
         self.publish(Kind::Act { on: "service".to_owned(), what });
         Ok(())
-    }
-
-    /// The intent of an act that leads to a safe end: it is done also where it can't be written down.
-    pub fn act_or_remark(&self, on: &str, what: &str) {
-        if let Err(error) = self.act(on, what) {
-            self.remark(format!("the journal can't be written: {error}"));
-        }
     }
 
     /// Tells something that a person should know.

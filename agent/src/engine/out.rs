@@ -108,9 +108,7 @@ impl Engine<'_> {
             all_well(join_all(self.balancers.iter_mut().map(|balancer| balancer.take_out_when_quiet(deadline))).await)?;
         }
         if let Some(ports) = &mut self.ports {
-            for act in ports.acts(Move::TakeOut) {
-                self.log.act(ports.place(), &act)?;
-            }
+            self.log.acts(ports.place(), &ports.acts(Move::TakeOut))?;
             ports.make(Move::TakeOut).await?;
         }
         Ok(Outcome::Done)
@@ -130,9 +128,7 @@ impl Engine<'_> {
             self.wait_until_quiet(Instant::now() + self.app.drain.timeout).await?;
         }
         if let Some(ports) = &self.ports {
-            for act in ports.acts_close() {
-                self.log.act("gate", &act)?;
-            }
+            self.log.acts("gate", &ports.acts_close())?;
             ports.close_gate().await?;
         }
         // Refused checks and refused clients look the same on the traffic port, so only time tells here.
@@ -278,9 +274,7 @@ impl Engine<'_> {
 
     pub(super) async fn shutdown_sessions(&mut self) -> Result<Outcome, Fault> {
         for balancer in &mut self.balancers {
-            for act in balancer.acts_shutdown() {
-                self.log.act(balancer.name(), &act)?;
-            }
+            self.log.acts(balancer.name(), &balancer.acts_shutdown())?;
             balancer.shutdown_sessions().await?;
         }
         // They end asynchronously; this is bounded, for whatever is left now was to be ended.
@@ -325,9 +319,7 @@ impl Engine<'_> {
 
     fn announce(&self, step: Move) -> Result<(), Fault> {
         for balancer in &self.balancers {
-            for act in balancer.acts(step) {
-                self.log.act(balancer.place(), &act)?;
-            }
+            self.log.acts(balancer.place(), &balancer.acts(step))?;
         }
         Ok(())
     }

@@ -5,6 +5,8 @@
 mod claim;
 mod record;
 mod replay;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::{Path, PathBuf};

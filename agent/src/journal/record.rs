@@ -110,6 +110,22 @@ pub struct Found {
     pub checked: bool,
 }
 
+impl Record {
+    /// Whether an act follows that must not happen before this is on disk. What merely tells how a step went can be seen again by
+    /// looking, and is written with the next record that must last.
+    pub(super) fn must_last(&self) -> bool {
+        match self {
+            Self::StepIntent { .. } | Self::StepOutcome { .. } => false,
+            Self::Begin { .. }
+            | Self::Found { .. }
+            | Self::ActIntent { .. }
+            | Self::Service { .. }
+            | Self::Restarted { .. }
+            | Self::End { .. } => true,
+        }
+    }
+}
+
 impl Entry {
     /// The line, with its newline.
     pub fn to_line(&self) -> serde_json::Result<String> {

@@ -1,4 +1,4 @@
-//! Appends to a journal. What [`Journal::append`] has returned from survives a power cut.
+//! Appends to a journal. An intent that [`Journal::append`] has returned from survives a power cut.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -36,16 +36,22 @@ impl Journal {
         Ok(Self { file, path, run: run.to_owned(), seq: 0 })
     }
 
-    /// Appends one record and returns when it is on disk.
+    /// Appends records; those that announce an act, and all before them, are on disk when this returns.
     ///
     /// It blocks the thread on purpose: nothing else of the run may happen before.
-    pub fn append(&mut self, record: Record) -> Result<(), JournalError> {
-        self.seq += 1;
-        let entry = Entry { v: VERSION, seq: self.seq, run: self.run.clone(), at: now(), record };
-        let line = entry.to_line().map_err(std::io::Error::from);
-        line.and_then(|line| self.file.write_all(line.as_bytes()))
-            .and_then(|()| self.file.sync_data())
-            .map_err(JournalError::io(&self.path))
+    pub fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
+        self.write(records).map_err(JournalError::io(&self.path))
+    }
+
+    fn write(&mut self, records: &[Record]) -> std::io::Result<()> {
+        let mut lines = String::new();
+        for record in records {
+            self.seq += 1;
+            let (run, record) = (self.run.clone(), record.clone());
+            lines += &Entry { v: VERSION, seq: self.seq, run, at: now(), record }.to_line()?;
+        }
+        self.file.write_all(lines.as_bytes())?;
+        if records.iter().any(Record::must_last) { self.file.sync_data() } else { Ok(()) }
     }
 }
 
