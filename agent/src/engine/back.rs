@@ -90,7 +90,7 @@ impl Engine<'_> {
             }
             ports.make(Move::PutBack).await?;
         }
-        if self.request.goal == Goal::In {
+        if self.puts_all_back() {
             for balancer in &mut self.balancers {
                 balancer.claim_all();
             }
@@ -224,6 +224,7 @@ impl Engine<'_> {
     pub(super) async fn release(&mut self) -> Result<Outcome, Fault> {
         let polled = self.poll().await;
         if let Err(fault) = polled {
+            self.counted = false;
             self.log.remark(format!("the receipt is not complete: {}", fault.trouble.what));
         }
         Ok(Outcome::Done)
