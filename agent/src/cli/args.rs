@@ -53,13 +53,13 @@ pub(super) enum Format {
 pub(super) enum Command {
     /// Does a whole pit stop: out, drain, restart, proof, in
     #[command(after_help = EXIT_CODES)]
-    Restart(RunOptions),
+    Restart(OutOptions),
     /// Takes an app out of rotation, waits until nothing is in flight, and leaves it out
     #[command(after_help = EXIT_CODES)]
-    Out(RunOptions),
+    Out(OutOptions),
     /// Proves an app healthy and puts it in rotation; also sets the redirect at boot
     #[command(after_help = EXIT_CODES)]
-    In(RunOptions),
+    In(InOptions),
     /// Shows every app: in or out on each balancer, what is in flight, the process, the last run
     Status {
         /// Only these apps
@@ -94,6 +94,13 @@ pub(super) struct RunOptions {
     /// Prints what would be done, with the exact commands, and touches nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Of `restart` and `out`.
+#[derive(Debug, Args)]
+pub(super) struct OutOptions {
+    #[command(flatten)]
+    pub run: RunOptions,
 
     /// Refuses where somebody else has a server in maintenance
     #[arg(long)]
@@ -102,8 +109,15 @@ pub(super) struct RunOptions {
     /// Does not ask the guard how many others are up
     #[arg(long)]
     pub force: bool,
+}
 
-    /// Replaces foreign rules on the check port by ours, without a gap (only with `in`)
+/// Of `in`.
+#[derive(Debug, Args)]
+pub(super) struct InOptions {
+    #[command(flatten)]
+    pub run: RunOptions,
+
+    /// Replaces foreign rules on the check port by ours, without a gap
     #[arg(long)]
     pub adopt_rules: bool,
 }

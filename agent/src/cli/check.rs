@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use super::args::Arguments;
 use super::{CliError, printer};
-use crate::config::{self, Settings, UnknownApp};
 use crate::config::settings::App;
+use crate::config::{self, Settings, UnknownApp};
 use crate::engine::interrupt::Interrupt;
 use crate::engine::{Engine, Finding, Request, Severity};
 use crate::events::{Event, Listener};
@@ -26,19 +26,27 @@ pub(super) async fn run(arguments: &Arguments, names: &[String]) -> Result<ExitC
         let findings = inspect(app, arguments).await?;
         refused |= findings.iter().any(|finding| finding.severity == Severity::Error);
         if arguments.is_json() {
-            let line = serde_json::json!({"app": app.name.as_str(), "findings": findings});
+            let line = serde_json::json!({"event": "check", "app": app.name.as_str(), "findings": findings});
             printer::out(&line.to_string());
         } else {
             printer::out(&format!("{}:", app.name));
             print(&findings, true);
         }
     }
-    Ok(ExitCode::from(if refused { 3 } else { 0 }))
+    let code = if refused { 3 } else { 0 };
+    if arguments.is_json() {
+        printer::out(&serde_json::json!({"event": "checked", "exit_code": code}).to_string());
+    }
+    Ok(ExitCode::from(code))
 }
 
 /// The apps of these names, or all.
 pub(super) fn chosen<'s>(settings: &'s Settings, names: &[String]) -> Result<Vec<&'s App>, UnknownApp> {
-    if names.is_empty() { Ok(settings.apps.values().collect()) } else { names.iter().map(|name| settings.app(name)).collect() }
+    if names.is_empty() {
+        Ok(settings.apps.values().collect())
+    } else {
+        names.iter().map(|name| settings.app(name)).collect()
+    }
 }
 
 async fn inspect(app: &App, arguments: &Arguments) -> Result<Vec<Finding>, CliError> {
@@ -57,7 +65,6 @@ async fn inspect(app: &App, arguments: &Arguments) -> Result<Vec<Finding>, CliEr
 
 /// Findings as lines; the good ones only where asked for.
 pub(super) fn print(findings: &[Finding], good_too: bool) {
-    let colours = printer::is_colourful();
     for finding in findings.iter().filter(|finding| good_too || finding.severity > Severity::Good) {
         let (word, colour) = match finding.severity {
             Severity::Good => ("ok", "32"),
@@ -66,7 +73,7 @@ pub(super) fn print(findings: &[Finding], good_too: bool) {
             Severity::Error => ("error", "31"),
         };
         let what = printer::escape(&finding.what);
-        printer::out(&if colours { format!("  \x1b[{colour}m{word}\x1b[0m: {what}") } else { format!("  {word}: {what}") });
+        printer::out(&format!("  {}: {what}", printer::paint(&std::io::stdout(), colour, word)));
         if let Some(hint) = finding.hint.as_deref().filter(|hint| !hint.is_empty()) {
             printer::out(&format!("    hint: {}", printer::escape(hint)));
         }

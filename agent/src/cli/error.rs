@@ -34,11 +34,12 @@ impl CliError {
         let code = self.exit_code();
         match format {
             Format::Json => {
-                let line = json!({"event": "error", "what": fault::chain(self), "hint": self.hint(), "exit_code": code});
+                let line = json!({"event": "error", "what": self.what(), "hint": self.hint(), "exit_code": code});
                 printer::out(&line.to_string());
             }
             Format::Human => {
-                printer::err(&format!("error: {}", printer::escape_lines(&fault::chain(self))));
+                let word = printer::paint(&std::io::stderr(), "31", "error");
+                printer::err(&format!("{word}: {}", printer::escape_lines(&self.what())));
                 if let Some(hint) = self.hint() {
                     printer::err(&format!("hint: {}", printer::escape_lines(&hint)));
                 }
@@ -54,10 +55,28 @@ impl CliError {
         }
     }
 
+    fn what(&self) -> String {
+        match self {
+            Self::Config(error) => {
+                let shown = error.to_string();
+                // Its text ends with its hint.
+                let what = shown.split("\nhint: ").next().unwrap_or(&shown).to_owned();
+                let is_missing = |cause: &&(dyn std::error::Error + 'static)| {
+                    let io = cause.downcast_ref::<std::io::Error>();
+                    io.is_some_and(|io| io.kind() == std::io::ErrorKind::NotFound)
+                };
+                match std::error::Error::source(error).filter(|cause| !is_missing(cause)) {
+                    Some(cause) => format!("{what}: {cause}"),
+                    None => what,
+                }
+            }
+            _ => fault::chain(self),
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
-            // Its text ends with its hint already.
-            Self::Config(_) => None,
+            Self::Config(error) => error.hint.clone(),
             Self::UnknownApp(error) => Some(error.hint()),
             Self::Build(BuildError::Probe(error)) => error.hint.clone(),
             Self::Usage(_) | Self::Start { .. } | Self::Write { .. } => None,

@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod error;
+mod phase;
 mod pit_stop;
 mod printer;
 mod progress;
@@ -19,7 +20,12 @@ use crate::run::Goal;
 
 /// Runs the command line and returns the process's exit code.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // A program reads no prose; help and version are no errors.
+        Err(error) if error.use_stderr() && wants_json() => return usage(&error).print(Format::Json),
+        Err(error) => error.exit(),
+    };
     let format = arguments.output;
     // One thread: what a run does is then in one order, and can be followed and broken off by count.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -32,16 +38,30 @@ pub fn main() -> ExitCode {
     result.unwrap_or_else(|error| error.print(format))
 }
 
+/// Whether `--output json` is among arguments that could not be read.
+fn wants_json() -> bool {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    arguments.iter().any(|argument| argument == "--output=json")
+        || arguments.windows(2).any(|pair| matches!(pair, [option, value] if option == "--output" && value == "json"))
+}
+
+fn usage(error: &clap::Error) -> CliError {
+    let text = error.render().to_string();
+    CliError::Usage(text.trim().trim_start_matches("error: ").to_owned())
+}
+
 async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
     init_tracing(arguments.verbose);
     match &arguments.command {
-        Command::Restart(options) => pit_stop::run(&arguments, Goal::Restart, options).await,
-        Command::Out(options) => pit_stop::run(&arguments, Goal::Out, options).await,
-        Command::In(options) => pit_stop::run(&arguments, Goal::In, options).await,
+        Command::Restart(options) => pit_stop::run_out(&arguments, Goal::Restart, options).await,
+        Command::Out(options) => pit_stop::run_out(&arguments, Goal::Out, options).await,
+        Command::In(options) => pit_stop::run_in(&arguments, options).await,
         Command::Status { apps } => status::run(&arguments, apps).await,
         Command::Check { apps } => check::run(&arguments, apps).await,
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Arguments::command(), "pitstop", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "pitstop", &mut script);
+            printer::out_all(&script);
             Ok(ExitCode::SUCCESS)
         }
         Command::Man { folder } => {

@@ -2,31 +2,44 @@
 
 use std::process::ExitCode;
 
-use super::args::{Arguments, RunOptions};
+use super::args::{Arguments, InOptions, OutOptions, RunOptions};
 use super::progress::{Display, JsonLines};
 use super::{CliError, printer, receipt};
 use crate::config;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::{Engine, Report, Request, Severity};
 use crate::events::Listener;
-use crate::run::Goal;
+use crate::run::{Ending, Goal};
 
-/// Runs one of the three, or shows what it would do.
-pub(super) async fn run(arguments: &Arguments, goal: Goal, options: &RunOptions) -> Result<ExitCode, CliError> {
-    if options.adopt_rules && goal != Goal::In {
-        return Err(CliError::Usage("--adopt-rules goes with `pitstop in`".to_owned()));
-    }
-    let settings = config::load(&arguments.config)?;
-    let app = settings.app(&options.app)?;
-    let request = Request {
+/// `restart` and `out`.
+pub(super) async fn run_out(arguments: &Arguments, goal: Goal, options: &OutOptions) -> Result<ExitCode, CliError> {
+    let &OutOptions { ref run, strict, force } = options;
+    let request = Request { strict, force, ..request(arguments, goal, run) };
+    perform(arguments, request, run).await
+}
+
+/// `in`.
+pub(super) async fn run_in(arguments: &Arguments, options: &InOptions) -> Result<ExitCode, CliError> {
+    let request = Request { adopt_rules: options.adopt_rules, ..request(arguments, Goal::In, &options.run) };
+    perform(arguments, request, &options.run).await
+}
+
+fn request(arguments: &Arguments, goal: Goal, options: &RunOptions) -> Request {
+    Request {
         goal,
         who: who(),
         reason: options.reason.clone(),
-        strict: options.strict,
-        force: options.force,
-        adopt_rules: options.adopt_rules,
+        strict: false,
+        force: false,
+        adopt_rules: false,
         state_dir: arguments.state_dir.clone(),
-    };
+    }
+}
+
+/// Runs, or shows what would be done.
+async fn perform(arguments: &Arguments, request: Request, options: &RunOptions) -> Result<ExitCode, CliError> {
+    let settings = config::load(&arguments.config)?;
+    let app = settings.app(&options.app)?;
     let interrupt = Interrupt::listen(told_to_stop).map_err(|source| CliError::Start { source })?;
     let mut display: Box<dyn Listener + Send> =
         if arguments.is_json() { Box::new(JsonLines) } else { Box::new(Display::new()) };
@@ -49,17 +62,22 @@ fn told_to_stop(times: u32) {
     });
 }
 
+/// The trouble and its hint on stderr; the state, and what the run cost, on stdout.
 fn conclude(report: &Report) {
     if let Some(trouble) = &report.trouble {
-        let word = if report.ending.exit_code() == 0 { "note" } else { "error" };
+        let (word, colour) = if report.ending.exit_code() == 0 { ("note", "36") } else { ("error", "31") };
+        let word = printer::paint(&std::io::stderr(), colour, word);
         printer::err(&format!("{word}: {}", printer::escape_lines(&trouble.what)));
-        if let Some(hint) = &trouble.hint {
-            printer::err(&format!("hint: {}", printer::escape_lines(hint)));
+        for hint in trouble.hint.iter().flat_map(|hint| hint.lines()) {
+            printer::err(&format!("hint: {}", printer::escape(hint)));
         }
     }
     printer::out(&format!("state: {}", printer::escape(&report.state)));
-    for line in receipt::lines(&report.receipt) {
-        printer::out(&line);
+    // Where nothing was done there is nothing to account for.
+    if !matches!(report.ending, Ending::Refused | Ending::Held) {
+        for line in receipt::lines(&report.receipt) {
+            printer::out(&line);
+        }
     }
 }
 
@@ -68,8 +86,9 @@ async fn dry_run(mut engine: Engine<'_>, json: bool) -> ExitCode {
     let findings = engine.inspect().await;
     let plan = engine.plan();
     let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
+    let code = if refused { 3 } else { 0 };
     if json {
-        let line = serde_json::json!({"event": "dry_run", "findings": findings, "plan": plan});
+        let line = serde_json::json!({"event": "dry_run", "findings": findings, "plan": plan, "exit_code": code});
         printer::out(&line.to_string());
     } else {
         super::check::print(&findings, false);
@@ -83,7 +102,7 @@ async fn dry_run(mut engine: Engine<'_>, json: bool) -> ExitCode {
             }
         }
     }
-    ExitCode::from(if refused { 3 } else { 0 })
+    ExitCode::from(code)
 }
 
 /// Who calls: the user, and from where where that is known.

@@ -19,6 +19,7 @@ use crate::service::{self, Identity};
 
 #[derive(Serialize)]
 struct AppStatus {
+    event: &'static str,
     app: String,
     balancers: Vec<BalancerStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,6 +37,8 @@ struct BalancerStatus {
     servers: Vec<ServerStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -71,6 +74,7 @@ async fn look(app: &App, arguments: &Arguments) -> AppStatus {
                 standing: "unknown: no socket is configured".to_owned(),
                 servers: Vec::new(),
                 error: None,
+                hint: None,
             },
         });
     }
@@ -87,7 +91,7 @@ async fn look(app: &App, arguments: &Arguments) -> AppStatus {
         Err(error) => (None, Some(fault::chain(&error))),
     };
     let run = run_of(app, arguments);
-    AppStatus { app: app.name.to_string(), balancers, redirect, process, process_error, run }
+    AppStatus { event: "status", app: app.name.to_string(), balancers, redirect, process, process_error, run }
 }
 
 async fn look_at(mut admin: Admin) -> BalancerStatus {
@@ -102,11 +106,13 @@ async fn look_at(mut admin: Admin) -> BalancerStatus {
             standing: standing.to_string(),
             servers: poll.rows.iter().map(server).collect(),
             error: None,
+            hint: None,
         },
         Err(error) => BalancerStatus {
             balancer,
             standing: "unknown".to_owned(),
             servers: Vec::new(),
+            hint: error.hint(),
             error: Some(fault::chain(&error)),
         },
     }
@@ -143,6 +149,9 @@ fn print(status: &AppStatus) {
         printer::out(&format!("  {}: {}", balancer.balancer, printer::escape(&balancer.standing)));
         if let Some(error) = &balancer.error {
             printer::out(&format!("    {}", printer::escape(error)));
+        }
+        if let Some(hint) = &balancer.hint {
+            printer::out(&format!("    hint: {}", printer::escape(hint)));
         }
         for server in &balancer.servers {
             let weight = server.weight.map(|weight| format!(", weight {weight}")).unwrap_or_default();

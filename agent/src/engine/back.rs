@@ -88,7 +88,7 @@ impl Engine<'_> {
             self.log.acts_or_remark(ports.place(), &ports.acts(Move::PutBack));
             ports.make(Move::PutBack).await?;
         }
-        if self.request.goal == Goal::In {
+        if self.puts_all_back() {
             for balancer in &mut self.balancers {
                 balancer.claim_all();
             }
@@ -220,6 +220,7 @@ impl Engine<'_> {
     pub(super) async fn release(&mut self) -> Result<Outcome, Fault> {
         let polled = self.poll().await;
         if let Err(fault) = polled {
+            self.counted = false;
             self.log.remark(format!("the receipt is not complete: {}", fault.trouble.what));
         }
         Ok(Outcome::Done)

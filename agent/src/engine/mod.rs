@@ -98,6 +98,10 @@ pub struct Engine<'a> {
     trouble: Option<Trouble>,
     /// Entries left as they were found, in somebody else's maintenance.
     left_alone: Vec<(String, ServerId)>,
+    /// Whether the last counters were read.
+    counted: bool,
+    /// Whether the last run had to leave the app out: then the maintenance that is found is ours.
+    owed: bool,
     /// Where the app could not be put back.
     owing: Vec<String>,
 }
@@ -141,6 +145,8 @@ impl<'a> Engine<'a> {
             receipt: Receipt::default(),
             trouble: None,
             left_alone: Vec::new(),
+            counted: true,
+            owed: false,
             owing: Vec::new(),
             app,
             request,
@@ -250,8 +256,11 @@ impl<'a> Engine<'a> {
 
     fn report(&mut self, ending: Ending) -> Report {
         for (name, ledger) in &self.ledgers {
-            self.receipt.balancers.insert(name.clone(), ledger.delta());
+            let mut delta = ledger.delta();
+            delta.complete &= self.counted;
+            self.receipt.balancers.insert(name.clone(), delta);
         }
+        self.add_way_back(ending);
         let state = self.state(ending);
         self.log.publish(Kind::RunEnded {
             ending,
@@ -260,6 +269,18 @@ impl<'a> Engine<'a> {
             receipt: self.receipt.clone(),
         });
         Report { ending, trouble: self.trouble.clone(), state, receipt: self.receipt.clone() }
+    }
+
+    /// However it came to that: who reads how an app was left out also reads how it gets in.
+    fn add_way_back(&mut self, ending: Ending) {
+        let way = format!("`pitstop in {}`", self.app.name);
+        let Some(trouble) = &mut self.trouble else { return };
+        let told = trouble.hint.as_ref().is_some_and(|hint| hint.contains(&way));
+        if told || !matches!(ending, Ending::StaysOut | Ending::PartlyIn | Ending::Stuck) {
+            return;
+        }
+        let way = format!("once that is mended, {way} proves the app and puts it back; `pitstop status` shows where it stands");
+        trouble.hint = Some(trouble.hint.take().map_or_else(|| way.clone(), |hint| format!("{hint}\n{way}")));
     }
 
     /// Told twice to stop: nothing more is done, and the run stays in the journal as interrupted.

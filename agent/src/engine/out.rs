@@ -19,6 +19,9 @@ use crate::run::Outcome;
 /// How often in a row everything must be quiet, from the same HAProxy process.
 const QUIET_IN_A_ROW: u32 = 3;
 
+/// How often at least it is told what is left in flight.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+
 impl Engine<'_> {
     /// Claims the app; then what is found is on disk before anything is changed.
     pub(super) async fn claim(&mut self) -> Result<Outcome, Fault> {
@@ -44,7 +47,10 @@ impl Engine<'_> {
         // Once more, for another run may have ended since the preflight.
         for balancer in &mut self.balancers {
             balancer.find().await?;
-            self.left_alone.extend(balancer.left_alone().into_iter().map(|server| (balancer.name().to_owned(), server)));
+        }
+        for balancer in &self.balancers {
+            let alone = self.left_alone(balancer);
+            self.left_alone.extend(alone.into_iter().map(|server| (balancer.name().to_owned(), server)));
         }
         if let Some(ports) = &mut self.ports {
             ports.find().await?;
@@ -196,6 +202,7 @@ impl Engine<'_> {
         let mut pace = Pace::new();
         let mut quiet: u32 = 0;
         let mut told: Vec<Sighting> = Vec::new();
+        let mut told_at = Instant::now();
         loop {
             let (sightings, reloaded) = self.look().await?;
             let left: Vec<Sighting> = sightings.into_iter().filter(|sighting| !sighting.left.is_empty()).collect();
@@ -209,9 +216,11 @@ impl Engine<'_> {
                 }
             } else {
                 quiet = 0;
-                if left != told {
+                // Also when nothing changes: who watches wants to see that it is still waited for.
+                if left != told || told_at.elapsed() >= SIGN_OF_LIFE {
                     self.log.publish(Kind::Draining { sightings: left.clone() });
                     told.clone_from(&left);
+                    told_at = Instant::now();
                 }
                 if Instant::now() >= until {
                     return Ok(left);

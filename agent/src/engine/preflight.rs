@@ -9,7 +9,7 @@ use super::fault::chain;
 use super::{Engine, Fault};
 use crate::config::settings::{Balancer, Guard, RedirectDriver, Unlisted, Unreachable};
 use crate::haproxy::{Kinds, ServerId, ServerState, StatScope};
-use crate::journal;
+use crate::journal::{self, Claim, ClaimError};
 use crate::rotation::admin::Admin;
 use crate::rotation::guard;
 use crate::rotation::{RotationError, findings};
@@ -78,24 +78,22 @@ impl From<findings::Finding> for Finding {
 
 impl Engine<'_> {
     pub(super) async fn preflight(&mut self) -> Result<Outcome, Fault> {
-        let findings = self.inspect().await;
-        let (mut errors, mut hints) = (Vec::new(), Vec::new());
-        for finding in findings {
-            match finding.severity {
-                Severity::Good | Severity::Note => {}
-                Severity::Warning => self.log.remark(finding.what),
-                Severity::Error => {
-                    errors.push(finding.what);
-                    hints.extend(finding.hint);
-                }
-            }
+        // Half-way through another run everything would look odd.
+        let holder = Claim::holder(&self.request.state_dir, self.app.name.as_str());
+        if let Some(holder) = holder {
+            return Err(ClaimError::Held(Some(holder)).into());
         }
+        let findings = self.inspect().await;
+        let errors: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
         if errors.is_empty() {
+            let warnings = findings.into_iter().filter(|finding| finding.severity == Severity::Warning);
+            warnings.for_each(|warning| self.log.remark(warning.what));
             return Ok(Outcome::Done);
         }
+        let what = errors.iter().map(|error| error.what.as_str()).collect::<Vec<_>>().join("\n");
+        let mut hints: Vec<_> = errors.iter().filter_map(|error| error.hint.as_deref()).collect();
         hints.dedup();
-        let hint = (!hints.is_empty()).then(|| hints.join("; "));
-        Err(Fault::new(Outcome::Failed, errors.join("; "), hint))
+        Err(Fault::new(Outcome::Failed, what, (!hints.is_empty()).then(|| hints.join("\n"))))
     }
 
     /// Everything worth knowing before a run, good and bad.
@@ -113,14 +111,22 @@ impl Engine<'_> {
                 Err(error) => findings.push(Finding::error(chain(&error), error.hint)),
             }
         }
+        // Several looks may come upon the same.
+        let mut seen = Vec::new();
+        findings.retain(|finding| !seen.contains(finding) && { seen.push(finding.clone()); true });
         findings
     }
 
-    fn inspect_journal(&self) -> Vec<Finding> {
+    fn inspect_journal(&mut self) -> Vec<Finding> {
         let app = self.app.name.as_str();
-        match journal::last_run(&self.request.state_dir, app) {
+        if let Err(error) = journal::writable(&self.request.state_dir, app) {
+            return vec![Finding::error(chain(&error), error.hint())];
+        }
+        let last = journal::last_run(&self.request.state_dir, app);
+        self.owed = matches!(&last, Ok(Some(last)) if last.left_it_out());
+        match last {
             Err(error) => vec![Finding::error(chain(&error), error.hint())],
-            Ok(Some(last)) if !last.ended() && journal::Claim::holder(&self.request.state_dir, app).is_none() => {
+            Ok(Some(last)) if !last.ended() && Claim::holder(&self.request.state_dir, app).is_none() => {
                 let what = format!("run {} (begun {}) was interrupted and has not been finished", last.run, last.began);
                 if self.request.goal == Goal::In {
                     return vec![Finding::warning(what, "this run finishes it")];
@@ -142,7 +148,7 @@ impl Engine<'_> {
                     reached.push(balancer);
                 }
                 Err(error) if error.is_unreachable() && self.may_go_without() => {
-                    let what = format!("{}: goes on without it, as `unreachable` says", chain(&error));
+                    let what = format!("{}; goes on without it, as `unreachable` says", chain(&error));
                     findings.push(Finding::warning(what, error.hint().unwrap_or_default()));
                 }
                 Err(error) => findings.push(Finding::error(chain(&error), error.hint())),
@@ -171,7 +177,7 @@ impl Engine<'_> {
                 findings.push(Finding::error(format!("balancer {name}: the socket is of level {level}"), Some(hint)));
             }
         }
-        for server in balancer.left_alone() {
+        for server in self.left_alone(balancer) {
             let what = format!("{server} on {name} is in maintenance, set by somebody else: it will be left so");
             let hint = format!("`pitstop in {}` puts the app back", self.app.name);
             findings.push(if self.request.strict && self.request.goal != Goal::In {
@@ -200,7 +206,8 @@ impl Engine<'_> {
             self.guarded.insert((balancer.name().to_owned(), count.backend.clone()));
             match count.check(self.guard()) {
                 Ok(()) => {
-                    let what = format!("guard: {} others are up in {} on {}", count.others, count.backend, balancer.name());
+                    let others = if count.others == 1 { "1 other server is" } else { &format!("{} other servers are", count.others) };
+                    let what = format!("guard: {others} up in {} on {}", count.backend, balancer.name());
                     findings.push(Finding::good(what));
                 }
                 Err(few) => {
@@ -210,6 +217,17 @@ impl Engine<'_> {
             }
         }
         Ok(findings)
+    }
+
+    /// Entries in somebody else's maintenance. `in` is the word of a person for all of them; and after a run that had to
+    /// leave the app out the maintenance is our own.
+    pub(super) fn left_alone(&self, balancer: &Admin) -> Vec<ServerId> {
+        if self.puts_all_back() { Vec::new() } else { balancer.left_alone() }
+    }
+
+    /// Whether entries found in maintenance are put back as well.
+    pub(super) fn puts_all_back(&self) -> bool {
+        self.request.goal == Goal::In || self.owed
     }
 
     /// The guard in force.
@@ -231,14 +249,18 @@ impl Engine<'_> {
         if unlisted.is_empty() {
             return Ok(Vec::new());
         }
+        let one = unlisted.len() == 1;
         let what = format!(
-            "balancer {}: {} also send{} to this app's address, and the app does not list them",
+            "balancer {}: {} also send{} to this app's address, and [apps.{}] does not list {}",
             balancer.name(),
             unlisted.join(", "),
-            if unlisted.len() == 1 { "s" } else { "" },
+            if one { "s" } else { "" },
+            self.app.name,
+            if one { "it" } else { "them" },
         );
         let hint = format!(
-            "add them to `servers` or `backups` of [apps.{}], or set `unlisted = \"ignore\"` there",
+            "add {} to `servers` or `backups` of [apps.{}], or set `unlisted = \"ignore\"` there",
+            unlisted.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", "),
             self.app.name
         );
         Ok(vec![match self.app.unlisted {
@@ -253,11 +275,11 @@ impl Engine<'_> {
             let hint = "set `driver = \"iptables\"`, which works with iptables-nft too";
             return vec![Finding::error("redirect: the nftables driver is not built yet", Some(hint.to_owned()))];
         }
-        let mut findings: Vec<Finding> = ports.redirect().check().await.into_iter().map(Finding::from).collect();
-        if self.request.adopt_rules {
-            // Foreign rules are what this run is there to replace.
-            findings.retain(|finding| finding.severity == Severity::Error);
-        }
+        let looked = match self.request.adopt_rules {
+            true => ports.redirect().check_to_adopt().await,
+            false => ports.redirect().check().await,
+        };
+        let mut findings: Vec<Finding> = looked.into_iter().map(Finding::from).collect();
         match ports.find().await {
             Ok(true) => findings.push(Finding::good("redirect: in place")),
             Ok(false) if self.request.goal == Goal::In => {}

@@ -22,6 +22,16 @@ pub enum Address {
 #[error("expected an absolute path, or tcp:ADDRESS:PORT as in \"tcp:10.0.0.5:9999\" or \"tcp:[fd00::5]:9999\"")]
 pub struct AddressError;
 
+impl Address {
+    /// What to type in a shell to ask it something by hand.
+    pub(super) fn command(&self, line: &str) -> String {
+        match self {
+            Self::Unix(path) => format!("echo '{line}' | socat - UNIX-CONNECT:{}", path.display()),
+            Self::Tcp(address) => format!("echo '{line}' | socat - TCP:{address}"),
+        }
+    }
+}
+
 impl FromStr for Address {
     type Err = AddressError;
 

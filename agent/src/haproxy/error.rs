@@ -262,17 +262,17 @@ impl Error {
                     .to_owned()
             }
             ErrorKind::OutcomeUnknown { .. } => {
-                "look at the server's state before doing anything else: `show servers state`".to_owned()
+                format!("look at the server's state before doing anything else: {}", address.command("show servers state"))
             }
             ErrorKind::PermissionDenied { .. } => {
                 "add `level admin` to the `stats socket` line in haproxy.cfg".to_owned()
             }
             ErrorKind::NoSuchServer(server) => format!(
-                "names are case-sensitive; see `show servers state {}` for those there are",
-                server.backend
+                "names are case-sensitive; those there are: {}",
+                address.command(&format!("show servers state {}", server.backend))
             ),
             ErrorKind::NoSuchBackend(_) => {
-                "names are case-sensitive; see `show servers state` for those there are".to_owned()
+                format!("names are case-sensitive; those there are: {}", address.command("show backend"))
             }
             ErrorKind::ProxyDisabled => {
                 "a reload is under way, or the backend is `disabled` in haproxy.cfg".to_owned()
@@ -280,7 +280,9 @@ impl Error {
             ErrorKind::UnknownCommand { .. } => {
                 "is this the socket of a HAProxy 2.2 or later, and a worker's rather than the master's?".to_owned()
             }
-            ErrorKind::Malformed { .. } => {
+            // Whatever a HAProxy may refuse, it shows what it is asked for.
+            ErrorKind::Rejected { command, .. } if !command.starts_with("show ") => return None,
+            ErrorKind::Rejected { .. } | ErrorKind::Malformed { .. } => {
                 "is this really the admin socket of a HAProxy?".to_owned()
             }
             _ => return None,

@@ -107,9 +107,10 @@ impl Claim {
 
     fn write(&mut self) -> std::io::Result<()> {
         let text = serde_json::to_string(&self.holder)?;
-        self.file.set_len(0)?;
+        // Never empty in between: others read it at any time.
         self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(text.as_bytes())
+        self.file.write_all(text.as_bytes())?;
+        self.file.set_len(text.len() as u64)
     }
 }
 
@@ -121,5 +122,6 @@ fn whole_file() -> libc::flock {
 fn read(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
+    // What follows may be left of a longer record.
+    serde_json::Deserializer::from_str(&text).into_iter().next()?.ok()
 }

@@ -11,6 +11,8 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{AccessFlags, access};
+
 pub use claim::{Claim, ClaimError, Holder};
 pub use record::{Entry, Found, Record};
 pub use replay::{Last, last_run};
@@ -21,11 +23,25 @@ pub fn app_dir(state_dir: &Path, app: &str) -> PathBuf {
     state_dir.join("apps").join(app)
 }
 
+/// Whether a run of `app` could write here; touches nothing.
+///
+/// # Errors
+/// [`JournalError::Io`] with the folder, or its nearest one that is there, and why.
+pub fn writable(state_dir: &Path, app: &str) -> Result<(), JournalError> {
+    let dir = app_dir(state_dir, app);
+    let there = dir.ancestors().find(|folder| folder.symlink_metadata().is_ok()).unwrap_or(state_dir);
+    let looked = std::fs::metadata(there).and_then(|folder| match folder.is_dir() {
+        true => access(there, AccessFlags::W_OK | AccessFlags::X_OK).map_err(std::io::Error::from),
+        false => Err(std::io::ErrorKind::NotADirectory.into()),
+    });
+    looked.map_err(JournalError::io(there))
+}
+
 /// Why the journal can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The operating system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("the state directory can't be used: {}: {source}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -56,7 +72,10 @@ impl JournalError {
                 "run as root, or give --state-dir (or PITSTOP_STATE_DIR) a folder of your own instead of {}",
                 path.display()
             )),
-            Self::Io { .. } => None,
+            Self::Io { path, .. } => Some(format!(
+                "see `ls -ld {0}` and `df {0}`; --state-dir (or PITSTOP_STATE_DIR) names another folder",
+                path.display()
+            )),
             Self::Damaged { path, .. } => Some(format!(
                 "read it (`cat {0}`), compare with `pitstop status`, then move it away (`mv {0} {0}.damaged`)",
                 path.display()

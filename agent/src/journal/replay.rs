@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::record::{Entry, Record};
 use super::{JournalError, app_dir};
+use crate::run::Ending;
 
 /// The last run in an app's journal.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +23,12 @@ impl Last {
     /// Whether it ended, well or not; otherwise it was interrupted.
     pub fn ended(&self) -> bool {
         matches!(self.records.last(), Some(Record::End { .. }))
+    }
+
+    /// Whether it ended with the app out of rotation against its will; `pitstop out` means it.
+    pub fn left_it_out(&self) -> bool {
+        let out = |ending: &Ending| matches!(ending, Ending::StaysOut | Ending::PartlyIn | Ending::Stuck);
+        matches!(self.records.last(), Some(Record::End { ending }) if out(ending))
     }
 }
 

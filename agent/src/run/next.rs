@@ -73,6 +73,7 @@ impl Run {
         use Outcome::{BelowGuard, Done, Held, Interrupted, NotOut, Partly, TimedOut, Untouched};
         match (step, outcome) {
             (Step::Preflight, Done) => Some(Step::Claim),
+            (Step::Preflight, Held) => self.end(Ending::Held),
             (Step::Preflight, Interrupted) => self.end(Ending::Undone),
             (Step::Preflight, _) => self.end(Ending::Refused),
 

@@ -105,7 +105,7 @@ pub enum Outcome {
     TimedOut,
     /// Someone asked us to stop.
     Interrupted,
-    /// `Claim`: another run holds the app.
+    /// `Preflight` or `Claim`: another run holds the app.
     Held,
     /// `LastLook`: too few others are up now.
     BelowGuard,

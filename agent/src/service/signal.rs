@@ -93,6 +93,15 @@ impl Signal {
         let Some(family) = self.finder.find().await? else {
             return Ok(None);
         };
+        // With the pid file of a dead app, whoever holds the port by now may be anybody, and must not be ended.
+        if !family.named && self.pidfile.exists() {
+            let (file, pid) = (self.pidfile.display(), family.main.pid);
+            return Err(ServiceError::untouched(format!(
+                "{} is held by process {pid}, but {file} names another one, which is dead",
+                self.listen
+            ))
+            .with_hint(format!("ps -fp {pid}; if that is the app: echo {pid} > {file}; if not, end it first")));
+        }
         if family.strangers.is_empty() {
             return Ok(Some(family));
         }
