@@ -1,0 +1,87 @@
+//! The bench: pit stops of real gunicorn apps under load, by pitstop and by what is done without it, in one run and
+//! taking turns; and what a poll costs HAProxy. It runs in namespaces of its own and leaves nothing behind but its report.
+//!
+//! It never judges a time. It fails when pitstop lost a request or did not end a pit stop well.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a bench that cannot set its scene fails by panicking"
+)]
+
+mod app;
+mod method;
+mod poll;
+mod report;
+mod roll;
+mod scene;
+mod stop;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use integration::terminal::Terminal;
+use integration::{binaries, sandbox};
+use method::Method;
+use report::Report;
+use roll::Roll;
+use scene::Scene;
+
+/// Makes pit stops under load in four ways, and compares what they cost.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How often every method restarts all three apps.
+    #[arg(long, default_value_t = 4)]
+    rounds: usize,
+    /// One round.
+    #[arg(long)]
+    quick: bool,
+    /// Writes the report to this file, as Markdown.
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if sandbox::is_outside() {
+        binaries::ours("pitstop");
+        for tool in ["haproxy", "gunicorn", "iptables", "curl"] {
+            binaries::tool(tool, "bench");
+        }
+        method::ansible("ansible-playbook");
+    }
+    sandbox::run(|| bench(&arguments))
+}
+
+fn bench(arguments: &Arguments) -> ExitCode {
+    let terminal = Terminal::standard_output();
+    let say = |line: String| terminal.print(&[line]);
+    let rounds = if arguments.quick { 1 } else { arguments.rounds };
+    say("what a poll costs HAProxy".to_owned());
+    let polls = poll::measure();
+    let scene = Scene::start();
+    let mut rolls = Vec::new();
+    for round in 0..rounds {
+        // Another one begins each time, so that none is always first on a machine at rest.
+        for turn in 0..Method::ALL.len() {
+            let method = Method::ALL[(round + turn) % Method::ALL.len()];
+            let roll = Roll::make(&scene, method);
+            say(format!("round {} of {rounds}: {}", round + 1, roll.summary()));
+            rolls.push(roll);
+        }
+    }
+    drop(scene);
+    let report = Report { rounds, rolls: &rolls, polls: &polls };
+    let text = report.render();
+    say(format!("\n{text}"));
+    if let Some(path) = &arguments.write {
+        std::fs::write(path, text).expect("write the report");
+    }
+    let ours = || rolls.iter().filter(|roll| roll.method == Method::Pitstop);
+    let well = ours().all(|roll| roll.load.failed == 0 && roll.wrong.is_empty());
+    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

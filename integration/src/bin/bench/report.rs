@@ -1,0 +1,189 @@
+//! The report: what `docs/performance.md` says, and the terminal shows.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use integration::terminal::number;
+use serde_json::Value;
+
+use crate::method::{Method, versions};
+use crate::poll::{self, Question, SIZES};
+use crate::roll::Roll;
+use crate::stop::Cost;
+use crate::table::{Table, median_and_max, middle, unit};
+
+/// All that was measured.
+pub(crate) struct Report<'a> {
+    pub(crate) rounds: usize,
+    pub(crate) rolls: &'a [Roll],
+    pub(crate) polls: &'a [poll::Cost],
+}
+
+impl Report<'_> {
+    pub(crate) fn render(&self) -> String {
+        format!(
+            "# Performance
+
+Written by `scripts/bench`; run it to measure on your machine.
+
+Measured on {machine}; {versions}. {rounds} of rolls by each method, in turns, in one run.
+
+## Pit stops
+
+{stops}
+Medians, the longest in brackets. What the columns say:
+
+* **in flight at the stop**: requests that the app had read and not answered when it got its stop signal, in all stops.
+* **until the stop**: from the call to the stop signal, less the time in which no new request came and the last ones were
+  answered. So it is what the method takes to end the traffic and to notice that it has ended.
+* **idle before the stop**: from the end of the last request to the stop signal, where none was in flight.
+* **until served**: from the first healthy answer of the new process to the first request that comes through HAProxy; the
+  load alone accounts for some milliseconds of it.
+* **added**: *until the stop* and *until served* together: what is left of the time from the call until the new process
+  serves, when the requests in flight and the app's own restart (from the stop signal to the first healthy answer) are
+  taken away. In brackets its ratio to pitstop's.
+* **one restart**: from the call to its return. Pitstop's includes `hold` (2 s by default): the app serves already, and
+  pitstop watches whether it lasts and passes HAProxy's next check. The recipe's includes the wait until HAProxy takes the
+  server back, so that the next one can go.
+* **three apps**: the calls for all three added up.
+
+| method | what it does |
+| --- | --- |
+| {plain} | `kill -TERM`, wait for the end, start, wait until healthy |
+| {recipe} | delete the redirect of the check port, sleep {sleep} s (fall × inter, and the longest request), the same restart, add the redirect, sleep {back} s (rise × inter, and 1 s) |
+| {ansible} | a playbook of three tasks: `community.general.haproxy` with `state=disabled drain=true wait=true`, the same restart, `state=enabled wait=true`; `wait_interval` and `wait_retries` at their defaults (5 s, 25) |
+| {pitstop} | `pitstop restart`, admin socket only, no key changed from its default |
+
+The scene: one HAProxy (`inter 2s fall 3 rise 2`, round robin), three gunicorn apps (2 workers of 8 threads), 22 clients that
+send short requests, requests of up to 2 s and uploads through HAProxy without a pause; nobody sticks, which spares the
+other methods what they have no answer to. Everything is in a network namespace on one machine. All times but those of the
+call and its return are noted by the app itself: gunicorn's hooks write down when the master gets its stop signal and when
+each request begins and ends. All clocks are the monotonic one of the same host. `/health` is asked every 2 ms once
+the old process is gone.
+
+### Where pitstop's time goes
+
+{steps}
+## Polls
+
+While it drains, pitstop asks for its own servers only. No server is checked and there is no traffic; {program} has two
+threads, and the sizes take turns.
+
+{polls}
+Time is from the connect to the read answer; CPU is HAProxy's, user and system, from `/proc/PID/stat`. A pit stop makes a few
+of the full reads: to find its servers and those that share its address, to confirm what it set, and to look at the guard
+once more right before the stop.
+",
+            machine = machine(),
+            versions = versions(),
+            rounds = if self.rounds == 1 { "1 round".to_owned() } else { format!("{} rounds", self.rounds) },
+            stops = self.stops(),
+            plain = Method::Plain.name(),
+            recipe = Method::Recipe.name(),
+            ansible = Method::Ansible.name(),
+            pitstop = Method::Pitstop.name(),
+            sleep = crate::method::recipe_sleeps().0,
+            back = crate::method::recipe_sleeps().1,
+            steps = self.steps(),
+            program = poll::program(),
+            polls = self.poll_costs(),
+        )
+    }
+
+    fn of(&self, method: Method) -> impl Iterator<Item = &Roll> {
+        self.rolls.iter().filter(move |roll| roll.method == method)
+    }
+
+    fn each(&self, method: Method, figure: impl Fn(&Cost) -> Option<Duration>) -> Vec<Duration> {
+        self.of(method).flat_map(|roll| &roll.costs).filter_map(figure).collect()
+    }
+
+    fn stops(&self) -> String {
+        let mut table = Table::new(&[
+            "method",
+            "stops",
+            "requests",
+            "failed",
+            "in flight at the stop",
+            "until the stop",
+            "idle before the stop",
+            "until served",
+            "added",
+            "one restart",
+            "three apps",
+        ]);
+        let added = |method| self.each(method, |cost| Some(cost.added()));
+        let ours = median_and_max(added(Method::Pitstop)).map(|(median, _)| median);
+        for method in Method::ALL {
+            let costs = || self.of(method).flat_map(|roll| &roll.costs);
+            let ratio = match (median_and_max(added(method)), ours) {
+                (Some((median, _)), Some(ours)) if method != Method::Pitstop => {
+                    format!("{} ({:.1} ×)", unit(median), median.as_secs_f64() / ours.as_secs_f64())
+                }
+                _ => middle(added(method)),
+            };
+            let failed: u64 = self.of(method).map(|roll| roll.load.failed).sum();
+            table.row(vec![
+                method.name().to_owned(),
+                costs().count().to_string(),
+                number(self.of(method).map(|roll| roll.load.requests).sum()),
+                if failed == 0 { "0".to_owned() } else { format!("**{}**", number(failed)) },
+                costs().map(|cost| cost.in_flight).sum::<usize>().to_string(),
+                middle(self.each(method, |cost| Some(cost.until_stop))),
+                middle(self.each(method, |cost| cost.idle)),
+                middle(self.each(method, |cost| Some(cost.until_served))),
+                ratio,
+                middle(self.each(method, |cost| Some(cost.whole))),
+                middle(self.of(method).map(Roll::whole).collect()),
+            ]);
+        }
+        table.render()
+    }
+
+    /// By pitstop's own events.
+    fn steps(&self) -> String {
+        let mut order = Vec::new();
+        let mut steps: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
+        for line in self.of(Method::Pitstop).flat_map(|roll| &roll.outputs).flat_map(|output| output.lines()) {
+            let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
+            let (Some("step_ended"), Some(step), Some(micros)) =
+                (event["event"].as_str(), event["step"].as_str(), event["micros"].as_u64())
+            else {
+                continue;
+            };
+            let times = steps.entry(step.replace('_', " ")).or_insert_with_key(|step| {
+                order.push(step.clone());
+                Vec::new()
+            });
+            times.push(Duration::from_micros(micros));
+        }
+        let mut table = Table::new(&["step", "median (longest)"]);
+        for step in order {
+            table.row(vec![step.clone(), middle(steps.remove(&step).unwrap_or_default())]);
+        }
+        table.render()
+    }
+
+    fn poll_costs(&self) -> String {
+        let sizes = SIZES.map(|size| number(size.into()));
+        let heads =
+            sizes.iter().flat_map(|size| [format!("{size} servers: time"), format!("{size} servers: CPU for 1000")]);
+        let heads: Vec<String> = std::iter::once("question".to_owned()).chain(heads).collect();
+        let mut table = Table::new(&heads.iter().map(String::as_str).collect::<Vec<_>>());
+        for question in Question::ALL {
+            let costs = self.polls.iter().filter(|cost| cost.question == question);
+            let cells = costs.flat_map(|cost| [middle(cost.times.clone()), unit(cost.cpu_per_thousand())]);
+            table.row(std::iter::once(question.name().to_owned()).chain(cells).collect());
+        }
+        table.render()
+    }
+}
+
+/// Processor and cores, and how busy they were with other things.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or("an unnamed processor", |(_, name)| name.trim());
+    format!("{cores} cores of {model}")
+}
