@@ -58,6 +58,15 @@ impl From<RulesError> for Finding {
 impl Redirect {
     /// Everything that would keep the redirect from working. Changes nothing.
     pub async fn check(&self) -> Vec<Finding> {
+        self.look(|_| false).await
+    }
+
+    /// The same before [`adopt`](Self::adopt), which replaces all foreign rules that it can.
+    pub async fn check_before_adoption(&self) -> Vec<Finding> {
+        self.look(ForeignRule::is_adoptable).await
+    }
+
+    async fn look(&self, welcome: impl Fn(&ForeignRule) -> bool) -> Vec<Finding> {
         let mut findings = self.addresses();
         for iptables in self.programs() {
             match iptables.list(Table::Filter, false).await {
@@ -71,7 +80,10 @@ impl Redirect {
         }
         if findings.iter().all(|one| one.severity != Severity::Error) {
             match self.foreign().await {
-                Ok(rules) => findings.extend(rules.iter().map(|rule| self.stranger(rule))),
+                Ok(rules) => {
+                    let strangers = rules.iter().filter(|rule| !welcome(rule));
+                    findings.extend(strangers.map(|rule| self.stranger(rule)));
+                }
                 Err(error) => findings.push(error.into()),
             }
         }
