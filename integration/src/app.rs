@@ -82,8 +82,14 @@ impl App {
         std::fs::write(self.more(), options.join("\n")).expect("write options for later");
     }
 
-    fn more(&self) -> PathBuf {
+    /// Where [`App::at_next_start`] writes; emptied, it starts as before.
+    pub fn more(&self) -> PathBuf {
         self.folder.path().join("more-options")
+    }
+
+    /// What it wrote to standard output and error.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     /// The command that starts it as a daemon, and returns at once.

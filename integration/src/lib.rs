@@ -11,6 +11,7 @@
 //! | [`real_app`] | gunicorn and nginx |
 //! | [`load`] | steady load (`testload`) in which every request is checked |
 //! | [`pitstop`] | the built `pitstop`, run from outside |
+//! | [`request`] | one request or one held connection, followed closely |
 //! | [`content`] | what the apps answer and the clients expect |
 //! | [`binaries`] | where programs are |
 //! | [`terminal`] | writing for people |
@@ -35,6 +36,7 @@ pub mod load;
 pub mod netns;
 pub mod pitstop;
 pub mod real_app;
+pub mod request;
 pub mod sandbox;
 pub mod terminal;
 pub mod wait;

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::{binaries, wait};
@@ -46,6 +48,33 @@ impl Outcome {
         );
         self
     }
+
+    /// Panics, with what it said, unless standard output or error contains all of these.
+    pub fn assert_says(&self, texts: &[&str]) -> &Self {
+        for text in texts {
+            assert!(
+                self.stdout.contains(text) || self.stderr.contains(text),
+                "{text:?} is not said\n--- stdout\n{}\n--- stderr\n{}",
+                self.stdout,
+                self.stderr
+            );
+        }
+        self
+    }
+
+    /// The events of a run with `--output json`.
+    pub fn events(&self) -> Vec<serde_json::Value> {
+        self.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// How long a step of a run with `--output json` took, all its turns together; panics when it was not taken.
+    pub fn time_of(&self, step: &str) -> Duration {
+        let ended = |event: &&serde_json::Value| event["event"] == "step_ended" && event["step"] == step;
+        let events = self.events();
+        let times: Vec<u64> = events.iter().filter(ended).filter_map(|event| event["micros"].as_u64()).collect();
+        assert!(!times.is_empty(), "no step {step}\n{}{}", self.stdout, self.stderr);
+        Duration::from_micros(times.iter().sum())
+    }
 }
 
 impl Pitstop {
@@ -68,6 +97,13 @@ impl Pitstop {
             .open(self.config())
             .and_then(|mut file| file.write_all(config.as_bytes()))
             .expect("write pitstop.toml");
+    }
+
+    /// Replaces a part of `pitstop.toml`, which must be there.
+    pub fn replace(&self, old: &str, new: &str) {
+        let text = std::fs::read_to_string(self.config()).expect("read pitstop.toml");
+        assert!(text.contains(old), "{old:?} is not in\n{text}");
+        self.configure(&text.replace(old, new));
     }
 
     /// The configuration file.
@@ -141,6 +177,21 @@ impl Run {
     /// What it has written to standard error so far.
     pub fn stderr(&self) -> String {
         read(&self.stderr)
+    }
+
+    /// Waits until it has said this on standard error; panics when it ends before.
+    pub fn wait_for(&mut self, text: &str) {
+        let said = wait::within(LIMIT, || {
+            let ended = self.has_ended();
+            let said = self.stderr().contains(text);
+            (said || ended).then_some(said)
+        });
+        assert_eq!(said, Some(true), "{text:?} is not said\n{}\n{}", read(&self.stdout), self.stderr());
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).expect("signal pitstop");
     }
 
     /// Waits for its end; after three minutes it is killed.

@@ -45,3 +45,9 @@ pub fn is_running(pid: i32) -> bool {
 pub fn read_pid(pidfile: &Path) -> Option<i32> {
     std::fs::read_to_string(pidfile).ok()?.trim().parse().ok()
 }
+
+/// The processes that this one has started and not lost yet: proc(5), `children`.
+pub fn children(pid: i32) -> Vec<i32> {
+    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}

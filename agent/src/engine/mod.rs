@@ -96,6 +96,8 @@ pub struct Engine<'a> {
     ledgers: BTreeMap<String, Ledger>,
     receipt: Receipt,
     trouble: Option<Trouble>,
+    /// Whether the app was found out of rotation everywhere: then it is left so.
+    left_out: bool,
     /// Entries left as they were found, in somebody else's maintenance.
     left_alone: Vec<(String, ServerId)>,
     /// Whether the last counters were read.
@@ -144,6 +146,7 @@ impl<'a> Engine<'a> {
             ledgers: BTreeMap::new(),
             receipt: Receipt::default(),
             trouble: None,
+            left_out: false,
             left_alone: Vec::new(),
             counted: true,
             owed: false,
@@ -315,6 +318,9 @@ impl<'a> Engine<'a> {
         if !self.left_alone.is_empty() && ending != Ending::Refused {
             let alone: Vec<_> = self.left_alone.iter().map(|(name, server)| format!("{server} on {name}")).collect();
             state += &format!("; left in maintenance as found: {}", alone.join(", "));
+        }
+        if self.left_out && ending == Ending::Done {
+            state += &format!("; it was out of rotation and is left so: `pitstop in {app}` puts it in");
         }
         state
     }

@@ -14,7 +14,7 @@ use crate::process;
 use crate::rotation::admin::{Admin, Poll};
 use crate::rotation::{Move, Rotation, RotationError};
 use crate::config::settings::OnTimeout;
-use crate::run::Outcome;
+use crate::run::{Goal, Outcome};
 
 /// How often in a row everything must be quiet, from the same HAProxy process.
 const QUIET_IN_A_ROW: u32 = 3;
@@ -55,6 +55,7 @@ impl Engine<'_> {
         if let Some(ports) = &mut self.ports {
             ports.find().await?;
         }
+        self.left_out = self.request.goal == Goal::Restart && self.is_out();
         self.before = self.service.identity().await.unwrap_or_default();
         let named = self.app.balancers.iter().map(|balancer| &balancer.name);
         let found = |name: &str| self.balancers.iter().find(|balancer| balancer.name() == name).map(Admin::found);
@@ -65,6 +66,13 @@ impl Engine<'_> {
         })?;
         self.poll().await?;
         Ok(Outcome::Done)
+    }
+
+    /// Whether nothing that we could take out is in: no redirect, and maintenance on every balancer that we write to.
+    fn is_out(&self) -> bool {
+        let written = || self.balancers.iter().filter(|balancer| !balancer.is_read_only());
+        let redirect = self.ports.as_ref().map(|ports| ports.found() != Some(false));
+        redirect != Some(true) && written().all(Admin::is_left_alone) && (redirect.is_some() || written().next().is_some())
     }
 
     pub(super) async fn soften(&mut self) -> Result<Outcome, Fault> {

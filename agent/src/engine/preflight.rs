@@ -275,11 +275,10 @@ impl Engine<'_> {
             let hint = "set `driver = \"iptables\"`, which works with iptables-nft too";
             return vec![Finding::error("redirect: the nftables driver is not built yet", Some(hint.to_owned()))];
         }
-        let looked = match self.request.adopt_rules {
-            true => ports.redirect().check_to_adopt().await,
-            false => ports.redirect().check().await,
-        };
-        let mut findings: Vec<Finding> = looked.into_iter().map(Finding::from).collect();
+        let adopted = self.request.adopt_rules;
+        let redirect = ports.redirect();
+        let found = if adopted { redirect.check_before_adoption().await } else { redirect.check().await };
+        let mut findings: Vec<Finding> = found.into_iter().map(Finding::from).collect();
         match ports.find().await {
             Ok(true) => findings.push(Finding::good("redirect: in place")),
             Ok(false) if self.request.goal == Goal::In => {}

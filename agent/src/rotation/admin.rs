@@ -130,6 +130,11 @@ impl Admin {
         alone.map(|entry| entry.server.clone()).collect()
     }
 
+    /// Whether someone else had every entry in maintenance.
+    pub fn is_left_alone(&self) -> bool {
+        !self.entries.iter().any(Entry::is_ours)
+    }
+
     /// Looks how every entry is, and keeps it as what undo restores.
     pub async fn find(&mut self) -> Result<Vec<ServerState>, RotationError> {
         let states = self.states().await?;

@@ -58,18 +58,15 @@ impl From<RulesError> for Finding {
 impl Redirect {
     /// Everything that would keep the redirect from working. Changes nothing.
     pub async fn check(&self) -> Vec<Finding> {
-        let mut findings = self.check_to_adopt().await;
-        if findings.iter().all(|one| one.severity != Severity::Error) {
-            match self.foreign().await {
-                Ok(rules) => findings.extend(rules.iter().map(|rule| self.stranger(rule))),
-                Err(error) => findings.push(error.into()),
-            }
-        }
-        findings
+        self.look(|_| false).await
     }
 
-    /// As [`check`](Self::check), for a run that is there to replace foreign rules.
-    pub async fn check_to_adopt(&self) -> Vec<Finding> {
+    /// The same before [`adopt`](Self::adopt), which replaces all foreign rules that it can.
+    pub async fn check_before_adoption(&self) -> Vec<Finding> {
+        self.look(ForeignRule::is_adoptable).await
+    }
+
+    async fn look(&self, welcome: impl Fn(&ForeignRule) -> bool) -> Vec<Finding> {
         let mut findings = self.addresses();
         for iptables in self.programs() {
             match iptables.list(Table::Filter, false).await {
@@ -80,6 +77,15 @@ impl Redirect {
                 }
             }
             findings.extend(mixture(iptables).await);
+        }
+        if findings.iter().all(|one| one.severity != Severity::Error) {
+            match self.foreign().await {
+                Ok(rules) => {
+                    let strangers = rules.iter().filter(|rule| !welcome(rule));
+                    findings.extend(strangers.map(|rule| self.stranger(rule)));
+                }
+                Err(error) => findings.push(error.into()),
+            }
         }
         for rival in self.rivals().await {
             findings.push(Finding::error(

@@ -25,6 +25,12 @@ impl fmt::Display for ForeignRule {
 }
 
 impl ForeignRule {
+    /// Whether [`Redirect::adopt`](super::redirect::Redirect::adopt) can take its place: iptables set it, and all of it can be
+    /// typed again safely.
+    pub fn is_adoptable(&self) -> bool {
+        self.iptables.is_some() && self.deletion.is_some()
+    }
+
     fn of_iptables(iptables: Iptables, rule: &Rule) -> Self {
         let line = rule.line.escape_debug();
         let plain_chain = rule

@@ -17,8 +17,21 @@ pub struct Ports {
     refusals: Option<Refusals>,
     /// Closes the traffic port to those who stick to a backup entry.
     gate: Option<Gate>,
-    /// Whether the redirect was there before we came.
-    found: Option<bool>,
+    found: Option<Found>,
+    /// Put-back restores what was found, too.
+    left_out: bool,
+}
+
+/// What was there before we came.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    redirect: bool,
+    gate_closed: bool,
+}
+
+impl Found {
+    /// As it is for an app in rotation.
+    const IN: Self = Self { redirect: true, gate_closed: false };
 }
 
 impl Ports {
@@ -27,11 +40,13 @@ impl Ports {
         let settings = app.redirect.as_ref()?;
         let redirect = Redirect::new(app.name.clone(), app.listen, settings.check_port);
         let blind = app.balancers.iter().filter(|balancer| balancer.socket.is_none());
+        // Where one of them may check from anywhere, the others' counts say nothing about it.
+        let known = blind.clone().all(|balancer| !balancer.addresses.is_empty());
         let sources: Vec<_> = blind.flat_map(|balancer| balancer.addresses.iter().copied()).collect();
         let refusals = Refusals::new(settings.check_port, &sources, redirect.families());
         let no_admin = settings.alone || app.balancers.iter().all(|balancer| balancer.socket.is_none());
         let gate = (no_admin && !app.backups.is_empty()).then(|| Gate::new(app.listen));
-        Some(Self { redirect, refusals: (!sources.is_empty()).then_some(refusals), gate, found: None })
+        Some(Self { redirect, refusals: (known && !sources.is_empty()).then_some(refusals), gate, found: None, left_out: false })
     }
 
     /// The redirect itself.
@@ -46,14 +61,29 @@ impl Ports {
 
     /// Whether the redirect was there before we came.
     pub fn found(&self) -> Option<bool> {
-        self.found
+        self.found.map(|found| found.redirect)
     }
 
-    /// Looks whether the redirect is there, and keeps it as what undo restores.
+    /// Looks whether the redirect is there and the gate closed, and keeps that as what undo restores.
     pub async fn find(&mut self) -> Result<bool, RotationError> {
-        let present = self.redirect.present().await?;
-        self.found = Some(present);
-        Ok(present)
+        let redirect = self.redirect.present().await?;
+        let gate_closed = match &self.gate {
+            Some(gate) => gate.is_closed().await?,
+            None => false,
+        };
+        self.found = Some(Found { redirect, gate_closed });
+        Ok(redirect)
+    }
+
+    /// Found out, the app is left so: put-back restores what was found.
+    pub fn leave_out(&mut self) {
+        self.left_out = true;
+    }
+
+    /// What a way back leads to.
+    fn goal(&self, step: Move) -> Found {
+        let as_found = step == Move::Restore || self.left_out;
+        self.found.filter(|_| as_found).unwrap_or(Found::IN)
     }
 
     /// The exact acts of closing the gate.
@@ -93,13 +123,11 @@ impl Rotation for Ports {
                 self.redirect.acts_out().into_iter().chain(count).collect()
             }
             Move::PutBack | Move::Restore => {
-                let open = self.gate.as_ref().map(Gate::acts_open).unwrap_or_default();
+                let goal = self.goal(step);
+                let gate = self.gate.as_ref().filter(|_| !goal.gate_closed);
+                let open = gate.map(Gate::acts_open).unwrap_or_default();
                 let stop = refusals.map(Refusals::acts_stop).unwrap_or_default();
-                let add = if step == Move::Restore && self.found == Some(false) {
-                    Vec::new()
-                } else {
-                    self.redirect.acts_in()
-                };
+                let add = if goal.redirect { self.redirect.acts_in() } else { Vec::new() };
                 open.into_iter().chain(stop).chain(add).collect()
             }
         }
@@ -115,13 +143,14 @@ impl Rotation for Ports {
                 }
             }
             Move::PutBack | Move::Restore => {
-                if let Some(gate) = &self.gate {
+                let goal = self.goal(step);
+                if let Some(gate) = self.gate.as_ref().filter(|_| !goal.gate_closed) {
                     gate.open().await?;
                 }
                 if let Some(refusals) = &self.refusals {
                     refusals.stop().await?;
                 }
-                if step == Move::PutBack || self.found != Some(false) {
+                if goal.redirect {
                     self.redirect.add().await?;
                 }
             }

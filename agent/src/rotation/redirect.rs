@@ -117,7 +117,7 @@ impl Redirect {
         let foreign = self.foreign().await?;
         let (plain, other): (Vec<_>, Vec<_>) = foreign
             .iter()
-            .partition(|rule| rule.iptables.is_some() && rule.deletion.is_some());
+            .partition(|rule| rule.is_adoptable());
         if !other.is_empty() {
             let rules = other.iter().map(ToString::to_string).collect();
             return Err(RulesError::NotAdoptable { rules });

@@ -32,7 +32,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-/// GET /health, GET /work?id=ID&ms=N&bytes=N, POST /upload?id=ID&ms=N.
+/// GET /health, GET /work?id=ID&ms=N&bytes=N, POST /upload?id=ID&ms=N, and GET /echo with an upgrade to a conversation.
 #[derive(Debug, Clone, Parser)]
 struct Options {
     /// Where to take traffic.
@@ -158,7 +158,7 @@ async fn accept(listener: TcpListener, app: App, ending: watch::Receiver<bool>) 
                 let app = app.clone();
                 async move { Ok::<_, Infallible>(app.answer(request).await) }
             });
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
             tokio::pin!(connection);
             tokio::select! {
                 _ = &mut connection => return,
@@ -176,7 +176,10 @@ struct App {
 }
 
 impl App {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+        if request.uri().path() == "/echo" {
+            return converse(&mut request);
+        }
         let query: HashMap<String, String> = request
             .uri()
             .query()
@@ -212,6 +215,23 @@ impl App {
             .body(Full::from(body))
             .expect("a response from checked parts")
     }
+}
+
+/// Leaves HTTP and repeats what it hears until the other side closes.
+fn converse(request: &mut Request<Incoming>) -> Response<Full<Bytes>> {
+    let upgraded = hyper::upgrade::on(request);
+    tokio::spawn(async move {
+        if let Ok(stream) = upgraded.await {
+            let (mut from, mut to) = tokio::io::split(TokioIo::new(stream));
+            tokio::io::copy(&mut from, &mut to).await.ok();
+        }
+    });
+    Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header("connection", "upgrade")
+        .header("upgrade", "echo")
+        .body(Full::default())
+        .expect("a response from checked parts")
 }
 
 /// Reads a body, beginning only after `pause`, so that its sender has to wait. `None` when it was cut.

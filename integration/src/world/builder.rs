@@ -1,5 +1,6 @@
 //! How the scene is set.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub struct Builder {
     version: Version,
     mode: Mode,
     apps: usize,
+    balancers: usize,
     address: IpAddr,
     frontend: IpAddr,
     elsewhere: bool,
@@ -24,9 +26,11 @@ pub struct Builder {
     check_interval: Duration,
     app_options: Vec<String>,
     server_words: Vec<String>,
+    global_lines: Vec<String>,
+    default_lines: Vec<String>,
     backend_lines: Vec<String>,
     pitstop_lines: Vec<String>,
-    drain_lines: Vec<String>,
+    table_lines: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Builder {
@@ -35,6 +39,7 @@ impl Builder {
             version: Version::System,
             mode: Mode::Http,
             apps: 3,
+            balancers: 1,
             address: Ipv4Addr::LOCALHOST.into(),
             frontend: Ipv4Addr::LOCALHOST.into(),
             elsewhere: false,
@@ -43,9 +48,11 @@ impl Builder {
             check_interval: Duration::from_millis(500),
             app_options: Vec::new(),
             server_words: Vec::new(),
+            global_lines: Vec::new(),
+            default_lines: Vec::new(),
             backend_lines: Vec::new(),
             pitstop_lines: Vec::new(),
-            drain_lines: Vec::new(),
+            table_lines: BTreeMap::new(),
         }
     }
 
@@ -64,6 +71,12 @@ impl Builder {
     /// How many apps, at most 26.
     pub fn apps(mut self, count: usize) -> Self {
         self.apps = count;
+        self
+    }
+
+    /// How many balancers, all alike; the second's frontend is one port above the first's.
+    pub fn balancers(mut self, count: usize) -> Self {
+        self.balancers = count;
         self
     }
 
@@ -110,6 +123,18 @@ impl Builder {
         self
     }
 
+    /// A further line of section `global`, such as `stats socket ipv4@127.0.0.1:9998 level user`.
+    pub fn global_line(mut self, line: &str) -> Self {
+        self.global_lines.push(line.to_owned());
+        self
+    }
+
+    /// A further line of section `defaults`, such as `timeout check 200ms`.
+    pub fn default_line(mut self, line: &str) -> Self {
+        self.default_lines.push(line.to_owned());
+        self
+    }
+
     /// A further line of the backend, such as `http-reuse always`.
     pub fn backend_line(mut self, line: &str) -> Self {
         self.backend_lines.push(line.to_owned());
@@ -123,8 +148,13 @@ impl Builder {
     }
 
     /// A further line of each `[apps.X.drain]`, such as `timeout = "5s"`.
-    pub fn drain_line(mut self, line: &str) -> Self {
-        self.drain_lines.push(line.to_owned());
+    pub fn drain_line(self, line: &str) -> Self {
+        self.table_line("drain", line)
+    }
+
+    /// A further line of each `[apps.X.TABLE]`, such as `min_up = 0` of `guard`.
+    pub fn table_line(mut self, table: &'static str, line: &str) -> Self {
+        self.table_lines.entry(table).or_default().push(line.to_owned());
         self
     }
 
@@ -143,12 +173,15 @@ impl Builder {
         if self.redirects == Redirects::ByHand {
             self.redirect_by_hand();
         }
-        let start = || Haproxy::start(self.version, self.config());
-        let haproxy = match &balancer_host {
-            Some(host) => host.run(start),
-            None => start(),
-        };
-        let pitstop = Pitstop::new(&self.pitstop_toml(&haproxy, &apps));
+        let start = |number| Haproxy::start(self.version, self.config(number));
+        let mut balancers = (0..self.balancers).map(|number| match &balancer_host {
+            Some(host) => host.run(|| start(number)),
+            None => start(number),
+        });
+        let haproxy = balancers.next().expect("at least one balancer");
+        let others: Vec<Haproxy> = balancers.collect();
+        let apps_toml = self.apps_toml(&apps);
+        let pitstop = Pitstop::new(&format!("{}{apps_toml}", balancers_toml([&haproxy].into_iter().chain(&others))));
         if self.redirects == Redirects::ByPitstop {
             for app in &apps {
                 pitstop.run(&["in", app.name()]).assert_code(0);
@@ -156,9 +189,11 @@ impl Builder {
         }
         World {
             haproxy,
+            others,
             apps,
             pitstop,
             balancer_host,
+            apps_toml,
             frontend: SocketAddr::new(self.frontend, FRONTEND),
             _namespace: namespace,
         }
@@ -179,7 +214,7 @@ impl Builder {
     }
 
     /// As the recipe has it, with the cookie on the main entry as well: nobody would stick otherwise.
-    fn config(&self) -> Config {
+    fn config(&self, number: usize) -> Config {
         let mut backend = Backend::new(BACKEND);
         if self.mode == Mode::Http {
             backend = backend.cookie("SERVER");
@@ -195,8 +230,15 @@ impl Builder {
             let check_port = self.traffic(app).port();
             backend = backend.server(self.server("bkp", app, check_port).backup());
         }
-        let address = SocketAddr::new(self.frontend, FRONTEND);
-        Config::new(self.mode).global("nbthread 2").frontend("www", address, BACKEND).backend(backend)
+        let address = SocketAddr::new(self.frontend, port(FRONTEND, number));
+        let mut config = Config::new(self.mode).global("nbthread 2").frontend("www", address, BACKEND).backend(backend);
+        for line in &self.global_lines {
+            config = config.global(line);
+        }
+        for line in &self.default_lines {
+            config = config.defaults(line);
+        }
+        config
     }
 
     fn server(&self, kind: &str, app: usize, check_port: u16) -> Server {
@@ -222,13 +264,8 @@ impl Builder {
         }
     }
 
-    fn pitstop_toml(&self, haproxy: &Haproxy, apps: &[App]) -> String {
-        let mut text = format!(
-            "[balancers.lb1]\nsocket = {:?}\nmaster = {:?}\nconfig = {:?}\n",
-            haproxy.socket(),
-            haproxy.master_socket(),
-            haproxy.config_file()
-        );
+    fn apps_toml(&self, apps: &[App]) -> String {
+        let mut text = String::new();
         for (number, app) in apps.iter().enumerate() {
             let (name, letter, listen) = (app.name(), letter(number), app.listen());
             let mut line = |line: String| writeln!(text, "{line}").expect("writing to a string");
@@ -237,20 +274,41 @@ impl Builder {
             line(format!("backups = [\"{BACKEND}/bkp{letter}\"]"));
             line(format!("listen = \"{listen}\""));
             self.pitstop_lines.iter().cloned().for_each(&mut line);
-            if self.redirects != Redirects::None {
-                line(format!("[apps.{name}.redirect]"));
-                line(format!("check_port = {}", self.check_port(number)));
+            for (table, lines) in self.tables(app, number) {
+                line(table);
+                lines.into_iter().for_each(&mut line);
             }
-            line(format!("[apps.{name}.drain]"));
-            self.drain_lines.iter().cloned().for_each(&mut line);
-            line(format!("[apps.{name}.service]"));
-            line(format!("pidfile = {:?}", app.pidfile()));
-            line(format!("start = {:?}", app.start_command()));
-            line(format!("[[apps.{name}.ready]]"));
-            line(format!("http = \"http://{listen}/health\""));
         }
         text
     }
+
+    /// The tables of one app: what the scene needs, then what was asked for.
+    fn tables(&self, app: &App, number: usize) -> impl Iterator<Item = (String, Vec<String>)> {
+        let mut tables = BTreeMap::from([
+            ("service", vec![format!("pidfile = {:?}", app.pidfile()), format!("start = {:?}", app.start_command())]),
+            ("ready", vec![format!("http = \"http://{}/health\"", app.listen())]),
+        ]);
+        if self.redirects != Redirects::None {
+            tables.insert("redirect", vec![format!("check_port = {}", self.check_port(number))]);
+        }
+        for (table, lines) in &self.table_lines {
+            tables.entry(table).or_default().extend_from_slice(lines);
+        }
+        let name = app.name().to_owned();
+        tables.into_iter().map(move |(table, lines)| match table {
+            "ready" => (format!("[[apps.{name}.{table}]]"), lines),
+            _ => (format!("[apps.{name}.{table}]"), lines),
+        })
+    }
+}
+
+/// All that there is to know of the balancers, which are called `lb1`, `lb2`.
+fn balancers_toml<'a>(balancers: impl Iterator<Item = &'a Haproxy>) -> String {
+    let table = |(number, haproxy): (usize, &Haproxy)| {
+        let (socket, master, config) = (haproxy.socket(), haproxy.master_socket(), haproxy.config_file());
+        format!("[balancers.lb{}]\nsocket = {socket:?}\nmaster = {master:?}\nconfig = {config:?}\n", number + 1)
+    };
+    balancers.enumerate().map(table).collect()
 }
 
 fn port(first: u16, app: usize) -> u16 {

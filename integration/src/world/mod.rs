@@ -37,12 +37,15 @@ pub enum Redirects {
 pub struct World {
     /// The balancer.
     pub haproxy: Haproxy,
+    /// The balancers beside it, if it is not the only one.
+    pub others: Vec<Haproxy>,
     /// The apps, `webA` first.
     pub apps: Vec<App>,
     /// Configured for all of them.
     pub pitstop: Pitstop,
     /// The balancer's host, if it is another one.
     pub balancer_host: Option<Host>,
+    apps_toml: String,
     frontend: SocketAddr,
     /// Left last: it ends what is still there.
     _namespace: Option<Namespace>,
@@ -57,6 +60,17 @@ impl World {
     /// Where clients go.
     pub fn frontend(&self) -> SocketAddr {
         self.frontend
+    }
+
+    /// Where clients of a further balancer go; 0 is the first.
+    pub fn frontend_of(&self, balancer: u16) -> SocketAddr {
+        SocketAddr::new(self.frontend.ip(), self.frontend.port() + balancer)
+    }
+
+    /// Replaces what pitstop knows of the balancers, which is everything, by this, such as
+    /// `[balancers.lb1]` and `addresses = ["127.0.0.1"]`.
+    pub fn tell_of_balancers(&self, text: &str) {
+        self.pitstop.configure(&format!("{text}\n{}", self.apps_toml));
     }
 
     /// The main and the backup entry of an app.

@@ -1,0 +1,79 @@
+//! Never below the guard, and never two runs at once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::time::Duration;
+
+use integration::request::Pending;
+use integration::world::World;
+
+#[test]
+fn the_last_server_is_refused_naming_the_numbers() {
+    let world = World::builder().apps(1).start();
+    let old = world.apps[0].pid();
+    let refused = world.pitstop.run(&["restart", "webA"]);
+    refused.assert_code(3).assert_says(&["0 of 1 servers of backend srvs", "asks for 1", "nothing was touched"]);
+    assert_eq!(world.apps[0].pid(), old);
+    assert!(world.haproxy.status("srvs/webA").starts_with("UP"));
+    world.pitstop.run(&["restart", "webA", "--force"]).assert_code(0);
+    assert_ne!(world.apps[0].pid(), old);
+}
+
+#[test]
+fn a_single_server_goes_where_the_guard_asks_for_none() {
+    let world = World::builder().apps(1).table_line("guard", "min_up = 0").start();
+    let old = world.apps[0].pid();
+    world.pitstop.run(&["restart", "webA"]).assert_code(0);
+    assert_ne!(world.apps[0].pid(), old);
+}
+
+#[test]
+fn a_percentage_is_of_the_configured_servers_and_only_those_that_are_up_count() {
+    let world = World::builder().table_line("guard", "min_up = \"50%\"").start();
+    world.pitstop.run(&["restart", "webA"]).assert_code(0);
+    world.haproxy.set_state("srvs/webB", "drain");
+    let refused = world.pitstop.run(&["restart", "webA"]);
+    refused.assert_code(3).assert_says(&["1 of 3 servers", "asks for 2"]);
+    world.haproxy.set_state("srvs/webB", "ready");
+    world.haproxy.command("set server srvs/webB weight 0");
+    world.pitstop.run(&["restart", "webA"]).assert_code(3);
+}
+
+#[test]
+fn a_server_that_falls_between_the_looks_makes_the_run_undo() {
+    let world = World::builder().start();
+    let old = world.apps[0].pid();
+    let request = Pending::work(world.frontend(), Duration::from_secs(2), Some("SERVER=A"));
+    let mut run = world.pitstop.start(&["restart", "webA"]);
+    run.wait_for("every balancer shows it out");
+    for server in ["srvs/webB", "srvs/webC"] {
+        world.haproxy.set_state(server, "maint");
+    }
+    run.wait().assert_code(5).assert_says(&["0 of 3 servers", "webA was not stopped"]);
+    assert_eq!(world.apps[0].pid(), old);
+    assert!(world.haproxy.status("srvs/webA").starts_with("UP"));
+    request.assert_answered();
+}
+
+#[test]
+fn a_second_run_is_told_who_has_the_app() {
+    let world = World::builder().start();
+    let request = Pending::work(world.frontend(), Duration::from_secs(2), Some("SERVER=A"));
+    let mut first = world.pitstop.start(&["restart", "webA", "--reason", "release 7"]);
+    first.wait_for("every balancer shows it out");
+    let pid = format!("pid {}", first.pid());
+    for goal in ["restart", "out", "in"] {
+        let second = world.pitstop.run(&[goal, "webA"]);
+        second.assert_code(4).assert_says(&["another run", &pid, "by root", "since 20", "step \"drain\"", "release 7"]);
+    }
+    // The app beside it is free.
+    world.pitstop.run(&["restart", "webB"]).assert_code(0);
+    first.wait().assert_code(0);
+    request.assert_answered();
+}

@@ -1,0 +1,110 @@
+//! Signals: before the stop they undo, after it the run is finished; whoever reads our output may go away.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use integration::request::Pending;
+use integration::wait;
+use integration::world::World;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const SOON: Duration = Duration::from_secs(10);
+const IN_DRAIN: &str = "every balancer shows it out";
+
+fn is_in(world: &World) -> bool {
+    world.servers(0).iter().all(|server| world.haproxy.status(server).starts_with("UP"))
+}
+
+#[test]
+fn an_interrupt_during_the_drain_undoes() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let world = World::builder().start();
+        let old = world.apps[0].pid();
+        let request = Pending::work(world.frontend(), Duration::from_secs(2), Some("SERVER=A"));
+        let mut run = world.pitstop.start(&["restart", "webA"]);
+        run.wait_for(IN_DRAIN);
+        run.signal(signal);
+        run.wait().assert_code(5).assert_says(&["webA was not stopped"]);
+        assert!(is_in(&world) && !request.has_ended());
+        assert_eq!(world.apps[0].pid(), old);
+        request.assert_answered();
+    }
+}
+
+#[test]
+fn an_interrupt_after_the_stop_lets_the_run_finish() {
+    let world = World::builder().start();
+    let old = world.apps[0].pid();
+    let load = world.load(Duration::from_millis(500));
+    load.wait_for_requests(100, SOON);
+    world.apps[0].at_next_start(&["--start-delay=1000"]);
+    let run = world.pitstop.start(&["restart", "webA"]);
+    wait::until("the new process", SOON, || (world.apps[0].pid() != old).then_some(()));
+    run.signal(Signal::SIGINT);
+    run.wait().assert_code(0).assert_says(&["finished after it", "restarted, proven and back as it was"]);
+    assert!(is_in(&world));
+    load.wait_for_requests(100, SOON);
+    load.stop().assert_nothing_failed();
+}
+
+#[test]
+fn a_second_interrupt_stops_at_once_and_says_the_state() {
+    let world = World::builder().start();
+    let old = world.apps[0].pid();
+    world.apps[0].at_next_start(&["--start-delay=2000"]);
+    let mut run = world.pitstop.start(&["restart", "webA"]);
+    wait::until("the new process", SOON, || (world.apps[0].pid() != old).then_some(()));
+    run.signal(Signal::SIGINT);
+    run.wait_for("stopping where it is safe");
+    run.signal(Signal::SIGINT);
+    let outcome = run.wait();
+    outcome.assert_code(7).assert_says(&["state: webA needs a person", "pitstop in webA"]);
+    assert_eq!(world.haproxy.status("srvs/webA"), "MAINT");
+    // As it says.
+    world.pitstop.run(&["restart", "webA"]).assert_code(3).assert_says(&["was interrupted"]);
+    world.pitstop.run(&["in", "webA"]).assert_code(0);
+    assert!(is_in(&world));
+}
+
+/// A run whose terminal has gone: nobody reads its output.
+fn unread(world: &World) -> Child {
+    let mut command = world.pitstop.command(&["restart", "webA"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    child
+}
+
+#[test]
+fn a_closed_pipe_does_not_end_a_run() {
+    let world = World::builder().start();
+    let old = world.apps[0].pid();
+    let mut child = unread(&world);
+    assert_eq!(wait::exit_within(&mut child, SOON).unwrap().code(), Some(0));
+    assert!(is_in(&world));
+    assert_ne!(world.apps[0].pid(), old);
+}
+
+#[test]
+fn a_terminal_that_goes_away_during_the_drain_undoes() {
+    let world = World::builder().start();
+    let old = world.apps[0].pid();
+    let request = Pending::work(world.frontend(), Duration::from_secs(2), Some("SERVER=A"));
+    let mut child = unread(&world);
+    world.haproxy.wait_for_status("srvs/webA", "MAINT", SOON);
+    for _ in 0..3 {
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGHUP).unwrap();
+    }
+    assert_eq!(wait::exit_within(&mut child, SOON).unwrap().code(), Some(5));
+    assert!(is_in(&world));
+    assert_eq!(world.apps[0].pid(), old);
+    request.assert_answered();
+}
