@@ -127,7 +127,7 @@ impl Engine<'_> {
         loop {
             self.same_process().await?;
             let checks = if self.left_out { Checks::Passed } else { self.checks(&mut seen_up).await };
-            percent = self.raise_weight(began, percent).await?;
+            percent = self.raise_weight(began, percent).await;
             let now = Instant::now();
             match checks {
                 Checks::Failed(what) => return Err(Fault::new(Outcome::Failed, what, Some(CHECK_HINT.to_owned()))),
@@ -170,8 +170,9 @@ impl Engine<'_> {
         all
     }
 
-    async fn raise_weight(&mut self, began: Instant, percent: u8) -> Result<u8, Fault> {
-        let Some(ramp) = &self.app.ramp else { return Ok(100) };
+    /// Raises the weight where it is due. A balancer that refuses is named; the app is healthy and stays in.
+    async fn raise_weight(&mut self, began: Instant, percent: u8) -> u8 {
+        let Some(ramp) = &self.app.ramp else { return 100 };
         let share = began.elapsed().as_secs_f64() / ramp.over.as_secs_f64().max(f64::EPSILON);
         let rise = f64::from(100 - ramp.from) * share.min(1.0);
         // At most 100, by the line above.
@@ -179,11 +180,17 @@ impl Engine<'_> {
         let due = ramp.from + rise as u8;
         // In steps of ten, and the last: each is a command on every balancer.
         if due < 100 && due < percent.saturating_add(10) || due == percent {
-            return Ok(percent);
+            return percent;
         }
-        all_well(join_all(self.balancers.iter_mut().map(|balancer| balancer.set_weight(due))).await)?;
+        for balancer in &self.balancers {
+            self.log.acts_or_remark(balancer.place(), &balancer.acts_weight(due));
+        }
+        let set = join_all(self.balancers.iter_mut().map(|balancer| balancer.set_weight(due))).await;
+        if let Err(fault) = all_well(set) {
+            self.log.remark(format!("the weight could not be set to {due} %: {}", fault.trouble.what));
+        }
         self.log.publish(Kind::Weight { percent: due });
-        Ok(due)
+        due
     }
 
     /// Restores exactly what was found. Every part is tried; the errors are collected.
@@ -204,7 +211,8 @@ impl Engine<'_> {
     /// Takes an app out again that did not hold, at once.
     pub(super) async fn pull_back(&mut self) -> Result<Outcome, Fault> {
         for balancer in &self.balancers {
-            self.log.acts_or_remark(balancer.place(), &balancer.acts(Move::TakeOut));
+            let acts = [balancer.acts(Move::TakeOut), balancer.acts_weight(100)].concat();
+            self.log.acts_or_remark(balancer.place(), &acts);
         }
         let mut results = join_all(self.balancers.iter_mut().map(|balancer| async {
             balancer.make(Move::TakeOut).await?;

@@ -253,14 +253,26 @@ impl Admin {
         ours.map(|entry| Act::ShutdownSessions(entry.server.clone()))
     }
 
-    /// Sets the main entries to `percent` of the weight they were found with, at least 1.
+    /// The acts of [`set_weight`](Self::set_weight).
+    pub fn acts_weight(&self, percent: u8) -> Vec<String> {
+        self.weights(percent).map(|act| haproxy::Command::from(act).to_string()).collect()
+    }
+
+    /// Sets the main entries to `percent` of the weight they were found with, at least 1; one found at 0 stays there. Without a
+    /// ramp the weight is not ours to set.
     pub async fn set_weight(&mut self, percent: u8) -> Result<(), RotationError> {
-        for entry in self.entries.iter().filter(|entry| entry.is_ours() && !entry.backup) {
-            if let Some(weight) = entry.weight(percent) {
-                self.act(Act::SetWeight { server: entry.server.clone(), weight }).await?;
-            }
+        for act in self.weights(percent) {
+            self.act(act).await?;
         }
         Ok(())
+    }
+
+    fn weights(&self, percent: u8) -> impl Iterator<Item = Act> {
+        let ours = |entry: &&Entry| entry.is_ours() && !entry.backup && !self.read_only && self.ramp_from.is_some();
+        let weight = move |entry: &Entry| {
+            Some(Act::SetWeight { server: entry.server.clone(), weight: entry.weight(percent)? })
+        };
+        self.entries.iter().filter(ours).filter_map(weight)
     }
 
     /// Whether every entry of ours (or only the main ones) takes nothing new, by HAProxy's own record.
@@ -435,7 +447,7 @@ impl Entry {
     }
 
     fn weight(&self, percent: u8) -> Option<Weight> {
-        let full = self.found.as_ref()?.weight;
+        let full = self.found.as_ref().map(|found| found.weight).filter(|full| *full > 0)?;
         Weight::try_from((full * u32::from(percent)).div_ceil(100).max(1)).ok()
     }
 }
