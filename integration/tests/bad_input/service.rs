@@ -148,3 +148,14 @@ fn an_app_that_dies_at_its_start_stays_out_and_its_log_is_named() {
         &["✗ not restarted", "no new process holds 127.0.0.1:1001", "hint: tail ", "OUT of rotation"],
     );
 }
+
+#[test]
+fn a_unit_on_a_host_without_systemd_is_refused() {
+    let world = world();
+    let config = fs::read_to_string(world.pitstop.config()).unwrap();
+    let lines = config.lines().filter(|line| !line.starts_with("pidfile =") && !line.starts_with("start ="));
+    let config: Vec<_> = lines.collect();
+    let unit = "service]\nsystemd = \"pitstop-test-no-such.service\"";
+    world.pitstop.configure(&config.join("\n").replace("service]", unit));
+    assert_refused(&world, "webA", &["systemd can't be reached over D-Bus", "hint: systemctl status"]);
+}
