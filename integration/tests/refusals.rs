@@ -51,7 +51,7 @@ fn a_server_that_falls_between_the_looks_makes_the_run_undo() {
     let old = world.apps[0].pid();
     let request = Pending::work(world.frontend(), Duration::from_secs(2), Some("SERVER=A"));
     let mut run = world.pitstop.start(&["restart", "webA"]);
-    run.wait_for("every balancer shows it out");
+    run.wait_for("✓ out");
     for server in ["srvs/webB", "srvs/webC"] {
         world.haproxy.set_state(server, "maint");
     }
@@ -66,7 +66,7 @@ fn a_second_run_is_told_who_has_the_app() {
     let world = World::builder().start();
     let request = Pending::work(world.frontend(), Duration::from_secs(2), Some("SERVER=A"));
     let mut first = world.pitstop.start(&["restart", "webA", "--reason", "release 7"]);
-    first.wait_for("every balancer shows it out");
+    first.wait_for("✓ out");
     let pid = format!("pid {}", first.pid());
     for goal in ["restart", "out", "in"] {
         let second = world.pitstop.run(&[goal, "webA"]);

@@ -28,7 +28,7 @@ fn nothing_is_dropped(version: &'static str, redirects: Redirects) {
     load.wait_for_requests(100, SOON);
     let request = Pending::work(world.frontend(), Duration::from_secs(3), Some("SERVER=A"));
     let mut run = world.pitstop.start(&["restart", "webA"]);
-    run.wait_for("every balancer shows it out");
+    run.wait_for("✓ out");
     world.haproxy.reload();
     // The request is in the old worker now.
     world.haproxy.wait_for_status("srvs/webA", "MAINT", Duration::from_secs(1));

@@ -18,7 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 const SOON: Duration = Duration::from_secs(10);
-const IN_DRAIN: &str = "every balancer shows it out";
+const IN_DRAIN: &str = "✓ out";
 
 fn is_in(world: &World) -> bool {
     world.servers(0).iter().all(|server| world.haproxy.status(server).starts_with("UP"))
