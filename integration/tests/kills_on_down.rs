@@ -29,7 +29,6 @@ fn nothing_is_dropped(builder: Builder, tell: impl Fn(&World)) {
     let request = Pending::work(world.frontend(), Duration::from_secs(5), Some(&cookie));
     let outcome = world.pitstop.run(&["restart", app.name()]);
     outcome.assert_code(0);
-    eprintln!("{}{}", outcome.stderr, outcome.stdout);
     assert_eq!(request.assert_answered().pid, old);
     assert_ne!(app.pid(), Some(old));
     load.wait_for_requests(20, SOON);

@@ -65,7 +65,6 @@ fn restart_under(options: &Options, pitstop: &Pitstop) {
     load.wait_for_requests(100, SOON);
     let outcome = pitstop.run(&["restart", "web"]);
     outcome.assert_code(0);
-    eprintln!("{}{}", outcome.stderr, outcome.stdout);
     load.wait_for_requests(100, SOON);
     load.stop().assert_nothing_failed();
 }

@@ -25,7 +25,6 @@ fn nothing_is_dropped(builder: Builder) {
         let outcome = world.pitstop.run(&["restart", app.name()]);
         outcome.assert_code(0);
         assert_ne!(app.pid(), before);
-        eprintln!("{}{}", outcome.stderr, outcome.stdout);
     }
     load.wait_for_requests(100, LONG);
     load.stop().assert_nothing_failed();
