@@ -35,11 +35,14 @@ use scene::Scene;
 #[derive(Debug, Parser)]
 struct Arguments {
     /// How often every method restarts all three apps.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// One round.
     #[arg(long)]
     quick: bool,
+    /// Only these.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Method::ALL)]
+    methods: Vec<Method>,
     /// Writes the report to this file, as Markdown.
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
@@ -63,25 +66,31 @@ fn bench(arguments: &Arguments) -> ExitCode {
     let rounds = if arguments.quick { 1 } else { arguments.rounds };
     say("what a poll costs HAProxy".to_owned());
     let polls = poll::measure();
-    let scene = Scene::start();
+    let scene = Scene::start(0);
     let mut rolls = Vec::new();
+    let methods = &arguments.methods;
     for round in 0..rounds {
         // Another one begins each time, so that none is always first on a machine at rest.
-        for turn in 0..Method::ALL.len() {
-            let method = Method::ALL[(round + turn) % Method::ALL.len()];
-            let roll = Roll::make(&scene, method);
+        for turn in 0..methods.len() {
+            let roll = Roll::make(&scene, methods[(round + turn) % methods.len()]);
             say(format!("round {} of {rounds}: {}", round + 1, roll.summary()));
             rolls.push(roll);
         }
     }
     drop(scene);
-    let report = Report { rounds, rolls: &rolls, polls: &polls };
+    let scene = Scene::start(poll::SIZES[1]);
+    let large: Vec<Roll> = (0..rounds).map(|_| Roll::make(&scene, Method::Pitstop)).collect();
+    drop(scene);
+    for roll in &large {
+        say(format!("with {} more servers: {}", poll::SIZES[1], roll.summary()));
+    }
+    let report = Report { rounds, rolls: &rolls, large: &large, polls: &polls };
     let text = report.render();
     say(format!("\n{text}"));
     if let Some(path) = &arguments.write {
         std::fs::write(path, text).expect("write the report");
     }
-    let ours = || rolls.iter().filter(|roll| roll.method == Method::Pitstop);
-    let well = ours().all(|roll| roll.load.failed == 0 && roll.wrong.is_empty());
+    let mut ours = rolls.iter().chain(&large).filter(|roll| roll.method == Method::Pitstop);
+    let well = ours.all(|roll| roll.load.failed == 0 && roll.wrong.is_empty());
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

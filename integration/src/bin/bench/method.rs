@@ -9,7 +9,7 @@ use crate::app::NotedApp;
 use crate::scene::{BACKEND, CHECKS, LONGEST, Scene, redirects};
 
 /// A way to restart an app behind HAProxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Method {
     /// Stop, start.
     Plain,
@@ -54,7 +54,12 @@ impl Method {
                     .env("LC_ALL", "C.UTF-8");
                 command
             }
-            Self::Pitstop => scene.pitstop.command(&["restart", app.name(), "--output", "json"]),
+            Self::Pitstop => {
+                let mut command = Command::new(binaries::ours("pitstop"));
+                command.arg("--config").arg(scene.pitstop.config()).arg("--state-dir").arg(scene.state.path());
+                command.args(["restart", app.name(), "--output", "json"]);
+                command
+            }
         }
     }
 }

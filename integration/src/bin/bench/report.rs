@@ -16,6 +16,8 @@ use crate::table::{Table, median_and_max, middle, unit};
 pub(crate) struct Report<'a> {
     pub(crate) rounds: usize,
     pub(crate) rolls: &'a [Roll],
+    /// By pitstop, in a large backend.
+    pub(crate) large: &'a [Roll],
     pub(crate) polls: &'a [poll::Cost],
 }
 
@@ -90,12 +92,13 @@ once more right before the stop.
         )
     }
 
-    fn of(&self, method: Method) -> impl Iterator<Item = &Roll> {
-        self.rolls.iter().filter(move |roll| roll.method == method)
-    }
-
-    fn each(&self, method: Method, figure: impl Fn(&Cost) -> Option<Duration>) -> Vec<Duration> {
-        self.of(method).flat_map(|roll| &roll.costs).filter_map(figure).collect()
+    /// The rolls by each method, and those in the large backend.
+    fn groups(&self) -> Vec<(String, Vec<&Roll>)> {
+        let of = |method| self.rolls.iter().filter(move |roll| roll.method == method).collect::<Vec<_>>();
+        let mut groups: Vec<_> = Method::ALL.into_iter().map(|method| (method.name().to_owned(), of(method))).collect();
+        groups.push((large_name(), self.large.iter().collect()));
+        groups.retain(|(_, rolls)| !rolls.is_empty());
+        groups
     }
 
     fn stops(&self) -> String {
@@ -109,32 +112,34 @@ once more right before the stop.
             "idle before the stop",
             "until served",
             "added",
+            "against pitstop",
             "one restart",
             "three apps",
         ]);
-        let added = |method| self.each(method, |cost| Some(cost.added()));
-        let ours = median_and_max(added(Method::Pitstop)).map(|(median, _)| median);
-        for method in Method::ALL {
-            let costs = || self.of(method).flat_map(|roll| &roll.costs);
-            let ratio = match (median_and_max(added(method)), ours) {
-                (Some((median, _)), Some(ours)) if method != Method::Pitstop => {
-                    format!("{} ({:.1} ×)", unit(median), median.as_secs_f64() / ours.as_secs_f64())
-                }
-                _ => middle(added(method)),
-            };
-            let failed: u64 = self.of(method).map(|roll| roll.load.failed).sum();
+        let groups = self.groups();
+        let added = |rolls: &[&Roll]| each(rolls, |cost| Some(cost.added()));
+        let ours = groups.iter().find(|(name, _)| name == Method::Pitstop.name());
+        let ours = ours.and_then(|(_, rolls)| median_and_max(added(rolls)));
+        for (name, rolls) in &groups {
+            let ratio = ours.zip(median_and_max(added(rolls))).map_or_else(
+                || "–".to_owned(),
+                |((ours, _), (theirs, _))| format!("{:.1} ×", theirs.as_secs_f64() / ours.as_secs_f64()),
+            );
+            let failed: u64 = rolls.iter().map(|roll| roll.load.failed).sum();
+            let costs = || rolls.iter().flat_map(|roll| &roll.costs);
             table.row(vec![
-                method.name().to_owned(),
+                name.clone(),
                 costs().count().to_string(),
-                number(self.of(method).map(|roll| roll.load.requests).sum()),
+                number(rolls.iter().map(|roll| roll.load.requests).sum()),
                 if failed == 0 { "0".to_owned() } else { format!("**{}**", number(failed)) },
                 costs().map(|cost| cost.in_flight).sum::<usize>().to_string(),
-                middle(self.each(method, |cost| Some(cost.until_stop))),
-                middle(self.each(method, |cost| cost.idle)),
-                middle(self.each(method, |cost| Some(cost.until_served))),
+                middle(each(rolls, |cost| Some(cost.until_stop))),
+                middle(each(rolls, |cost| cost.idle)),
+                middle(each(rolls, |cost| Some(cost.until_served))),
+                middle(added(rolls)),
                 ratio,
-                middle(self.each(method, |cost| Some(cost.whole))),
-                middle(self.of(method).map(Roll::whole).collect()),
+                middle(each(rolls, |cost| Some(cost.whole))),
+                middle(rolls.iter().map(|roll| roll.whole()).collect()),
             ]);
         }
         table.render()
@@ -142,24 +147,13 @@ once more right before the stop.
 
     /// By pitstop's own events.
     fn steps(&self) -> String {
-        let mut order = Vec::new();
-        let mut steps: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
-        for line in self.of(Method::Pitstop).flat_map(|roll| &roll.outputs).flat_map(|output| output.lines()) {
-            let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
-            let (Some("step_ended"), Some(step), Some(micros)) =
-                (event["event"].as_str(), event["step"].as_str(), event["micros"].as_u64())
-            else {
-                continue;
-            };
-            let times = steps.entry(step.replace('_', " ")).or_insert_with_key(|step| {
-                order.push(step.clone());
-                Vec::new()
-            });
-            times.push(Duration::from_micros(micros));
-        }
-        let mut table = Table::new(&["step", "median (longest)"]);
+        let few = self.rolls.iter().filter(|roll| roll.method == Method::Pitstop);
+        let (order, mut few) = step_times(few);
+        let (_, mut large) = step_times(self.large.iter());
+        let mut table = Table::new(&["step", "pitstop", &large_name()]);
         for step in order {
-            table.row(vec![step.clone(), middle(steps.remove(&step).unwrap_or_default())]);
+            let cells = [&mut few, &mut large].map(|times| middle(times.remove(&step).unwrap_or_default()));
+            table.row(std::iter::once(step).chain(cells).collect());
         }
         table.render()
     }
@@ -177,6 +171,34 @@ once more right before the stop.
         }
         table.render()
     }
+}
+
+fn large_name() -> String {
+    format!("{}, {} servers", Method::Pitstop.name(), number(u64::from(SIZES[1]) + 3))
+}
+
+fn each(rolls: &[&Roll], figure: impl Fn(&Cost) -> Option<Duration>) -> Vec<Duration> {
+    rolls.iter().flat_map(|roll| &roll.costs).filter_map(figure).collect()
+}
+
+/// How long each step took, and in which order they came.
+fn step_times<'r>(rolls: impl Iterator<Item = &'r Roll>) -> (Vec<String>, BTreeMap<String, Vec<Duration>>) {
+    let mut order = Vec::new();
+    let mut steps: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
+    for line in rolls.flat_map(|roll| &roll.outputs).flat_map(|output| output.lines()) {
+        let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
+        let (Some("step_ended"), Some(step), Some(micros)) =
+            (event["event"].as_str(), event["step"].as_str(), event["micros"].as_u64())
+        else {
+            continue;
+        };
+        let times = steps.entry(step.replace('_', " ")).or_insert_with_key(|step| {
+            order.push(step.clone());
+            Vec::new()
+        });
+        times.push(Duration::from_micros(micros));
+    }
+    (order, steps)
 }
 
 /// Processor and cores, and how busy they were with other things.

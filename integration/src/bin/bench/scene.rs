@@ -19,6 +19,8 @@ pub(crate) const CHECKS: (Duration, u32, u32) = (Duration::from_secs(2), 3, 2);
 /// The longest request.
 pub(crate) const LONGEST: Duration = Duration::from_secs(2);
 
+/// What the sandbox has in common with the host, for its own temporary files are in memory.
+const DISK: &str = "/var/tmp";
 const FRONTEND: u16 = 8000;
 const SETTLED: Duration = Duration::from_secs(60);
 
@@ -29,10 +31,13 @@ pub(crate) struct Scene {
     pub(crate) pitstop: Pitstop,
     /// For scripts and playbooks.
     pub(crate) folder: TempDir,
+    /// Pitstop's journal, on a disk: to write down an intent takes time there.
+    pub(crate) state: TempDir,
 }
 
 impl Scene {
-    pub(crate) fn start() -> Self {
+    /// With so many further servers in the backend, in maintenance for good.
+    pub(crate) fn start(spare: u32) -> Self {
         let apps: Vec<NotedApp> = (0..3)
             .map(|number| {
                 let letter = char::from(b'A' + number);
@@ -47,12 +52,17 @@ impl Scene {
         let (inter, _, _) = CHECKS;
         let server = |app: &NotedApp| Server::new(app.name(), app.listen()).check(Some(check_port(app)), inter);
         let backend = apps.iter().fold(Backend::new(BACKEND), |backend, app| backend.server(server(app)));
+        let unused = |number: u32| (Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 1).to_bits() + number), 80).into();
+        let backend = (0..spare).fold(backend, |backend, number| {
+            backend.server(Server::new(&format!("spare{number}"), unused(number)).word("disabled"))
+        });
         let config =
             Config::new(Mode::Http).global("nbthread 2").frontend("www", address(FRONTEND), BACKEND).backend(backend);
         let haproxy = Haproxy::start(Version::System, config);
         let pitstop = Pitstop::new(&pitstop_toml(&haproxy, &apps));
         let folder = tempfile::Builder::new().prefix("pitstop-bench-").tempdir().expect("create a folder for scripts");
-        Self { haproxy, apps, pitstop, folder }
+        let state = tempfile::Builder::new().prefix("pitstop-bench-").tempdir_in(DISK).expect("create a state folder");
+        Self { haproxy, apps, pitstop, folder, state }
     }
 
     /// Dense enough that a server that is in gets its next request within some milliseconds.
