@@ -55,7 +55,7 @@ async fn until(sockets: &Sockets, wanted: impl Fn(&Snapshot) -> bool) -> Snapsho
 }
 
 fn busy(snapshot: &Snapshot) -> bool {
-    !snapshot.sighting(false).left.is_empty()
+    !snapshot.sighting(Duration::ZERO).left.is_empty()
 }
 
 async fn pair(address: &str) -> (TcpListener, TcpStream, TcpStream) {
@@ -77,7 +77,7 @@ async fn say(from: &mut TcpStream, to: &mut TcpStream, text: &str) {
 }
 
 #[test]
-fn a_kept_alive_connection_is_idle_and_counts_only_when_asked_for() {
+fn a_kept_alive_connection_is_idle_and_counts_only_until_it_was_silent_for_long_enough() {
     in_namespace(async || {
         let sockets = sockets("127.0.0.1:80");
         let (_listener, mut client, mut server) = pair("127.0.0.1:80").await;
@@ -85,8 +85,16 @@ fn a_kept_alive_connection_is_idle_and_counts_only_when_asked_for() {
         say(&mut client, &mut server, REQUEST).await;
         say(&mut server, &mut client, ANSWER).await;
         let idle = until(&sockets, |now| !busy(now)).await;
-        let left = idle.sighting(true).left;
+        let left = idle.sighting(Duration::MAX).left;
         assert_eq!((left[0].place.as_str(), left[0].sessions), ("127.0.0.1", 1));
+
+        let long_enough = Duration::from_millis(50);
+        let begun = Instant::now();
+        until(&sockets, |now| now.sighting(long_enough).left.is_empty()).await;
+        assert!(begun.elapsed() >= long_enough / 2);
+        say(&mut client, &mut server, REQUEST).await;
+        say(&mut server, &mut client, ANSWER).await;
+        assert!(!sockets.snapshot().await.unwrap().sighting(long_enough).left.is_empty());
     });
 }
 
@@ -198,7 +206,7 @@ fn ipv6_is_seen() {
         let sockets = sockets("[::1]:80");
         let (_listener, mut client, mut server) = pair("[::1]:80").await;
         say(&mut client, &mut server, REQUEST).await;
-        let left = until(&sockets, busy).await.sighting(false).left;
+        let left = until(&sockets, busy).await.sighting(Duration::ZERO).left;
         assert_eq!(left[0].place, "::1");
     });
 }
@@ -213,7 +221,7 @@ fn ipv4_clients_of_an_ipv6_listener_are_known_by_their_ipv4_address() {
         for peers in [vec![], vec!["127.0.0.1".parse().unwrap()]] {
             let now = until(&Sockets::new(listen, peers), busy).await;
             assert_eq!(now.listeners.len(), 1);
-            assert_eq!(now.sighting(false).left[0].place, "127.0.0.1");
+            assert_eq!(now.sighting(Duration::ZERO).left[0].place, "127.0.0.1");
         }
         let others = Sockets::new(listen, vec!["10.0.0.5".parse().unwrap()]);
         assert!(!busy(&others.snapshot().await.unwrap()));
@@ -268,6 +276,6 @@ fn more_connections_than_fit_into_one_message_are_all_seen() {
         }
         let sockets = sockets("127.0.0.1:80");
         let now = sockets.snapshot().await.unwrap();
-        assert_eq!(now.sighting(true).left[0].sessions, 1000);
+        assert_eq!(now.sighting(Duration::MAX).left[0].sessions, 1000);
     });
 }

@@ -9,7 +9,7 @@ use super::error::Fault;
 use super::suggest;
 
 /// One line for each key whose value needs showing.
-const EXAMPLES: [(&str, &str); 47] = [
+const EXAMPLES: [(&str, &str); 48] = [
     ("socket", r#"socket = "/run/haproxy/admin.sock" or "tcp:10.0.0.5:9999""#),
     ("master", r#"master = "/run/haproxy/master.sock""#),
     ("config", r#"config = "/etc/haproxy/haproxy.cfg""#),
@@ -32,6 +32,7 @@ const EXAMPLES: [(&str, &str); 47] = [
     ("check_timeout", r#"check_timeout = "2s""#),
     ("on_timeout", r#"on_timeout = "abort""#),
     ("sticky_grace", r#"sticky_grace = "30s""#),
+    ("idle_after", r#"idle_after = "10s""#),
     ("kills_on_down", "kills_on_down = true"),
     ("systemd", r#"systemd = "web.service""#),
     ("pidfile", r#"pidfile = "/run/web.pid""#),

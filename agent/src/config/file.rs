@@ -97,12 +97,19 @@ pub(super) struct Drain {
     pub(super) timeout: Text<PositiveDuration>,
     pub(super) on_timeout: Placed<Choice<OnTimeout>>,
     pub(super) sticky_grace: Text<Duration>,
+    pub(super) idle_after: Text<PositiveDuration>,
     pub(super) kills_on_down: Option<bool>,
 }
 
 impl Default for Drain {
     fn default() -> Self {
-        Self { timeout: defaults::minute(), on_timeout: None, sticky_grace: Text(Duration::ZERO), kills_on_down: None }
+        Self {
+            timeout: defaults::minute(),
+            on_timeout: None,
+            sticky_grace: Text(Duration::ZERO),
+            idle_after: defaults::ten_seconds(),
+            kills_on_down: None,
+        }
     }
 }
 
@@ -206,6 +213,10 @@ mod defaults {
 
     pub(super) fn two_seconds() -> Text<PositiveDuration> {
         Text(PositiveDuration::of_millis::<2_000>())
+    }
+
+    pub(super) fn ten_seconds() -> Text<PositiveDuration> {
+        Text(PositiveDuration::of_millis::<10_000>())
     }
 
     pub(super) fn half_a_minute() -> Text<PositiveDuration> {

@@ -230,6 +230,8 @@ pub struct Drain {
     pub on_timeout: OnTimeout,
     /// How long those who stick may go on before they are moved too.
     pub sticky_grace: Duration,
+    /// How long a connection must have been silent to count as idle, where its balancer's counters can't be read.
+    pub idle_after: Duration,
     /// Whether going down kills sessions (`on-marked-down shutdown-sessions`); `None`: read it from the balancer's `config`, else unknown.
     pub kills_on_down: Option<bool>,
 }

@@ -62,6 +62,13 @@ pub(super) struct Traffic {
     pub(super) segments: Option<Segments>,
 }
 
+impl Traffic {
+    /// How long neither side has sent data.
+    pub(super) fn silent(self) -> Duration {
+        Duration::from_millis(self.last_data_sent.min(self.last_data_received).into())
+    }
+}
+
 /// Segments with data, both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Segments {

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use netlink_packet_sock_diag::inet::StateFlags;
 
@@ -62,6 +63,8 @@ pub struct Connection {
     pub unsent: u32,
     /// Who spoke last.
     pub turn: Turn,
+    /// How long neither side has sent data; zero where the kernel does not tell.
+    pub silent: Duration,
     /// Its inode; 0 while nobody has accepted it.
     pub inode: u32,
 }
@@ -176,6 +179,7 @@ impl Connection {
             unread: row.receive_queue.saturating_sub(peer_closed.into()),
             unsent: row.send_queue,
             turn: row.traffic.map_or(Turn::App, Turn::of),
+            silent: row.traffic.map_or(Duration::ZERO, Traffic::silent),
             inode: row.inode,
         })
     }
@@ -202,9 +206,11 @@ impl Turn {
 }
 
 impl Snapshot {
-    /// What the kernel says is left. Idle connections count only with `count_idle`, which is for
-    /// balancers whose counters nobody can read.
-    pub fn sighting(&self, count_idle: bool) -> Sighting {
+    /// What the kernel says is left. An idle connection counts until it has been silent for `idle_after`: zero where the
+    /// balancers' counters tell what is in flight; else longer than the pauses within an answer, which look idle too.
+    ///
+    /// It can't be waited for its end: HAProxy keeps connections for later, the last of them for ever.
+    pub fn sighting(&self, idle_after: Duration) -> Sighting {
         let waiting: u64 = self
             .listeners
             .iter()
@@ -219,7 +225,7 @@ impl Snapshot {
         let counted = self
             .connections
             .iter()
-            .filter(|connection| count_idle || connection.is_busy())
+            .filter(|connection| connection.is_busy() || connection.silent < idle_after)
             .map(|connection| (connection.peer.ip(), 1, 0));
         let half_open = self.half_open.iter().map(|peer| (peer.ip(), 0, 1));
         for (ip, sessions, queued) in counted.chain(half_open) {

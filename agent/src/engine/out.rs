@@ -251,7 +251,8 @@ impl Engine<'_> {
             let snapshot = self.sockets.snapshot().await.map_err(|error| {
                 Fault::new(Outcome::Failed, format!("the kernel's socket table can't be read: {error}"), None)
             })?;
-            sightings.push(snapshot.sighting(blind || self.reloaded));
+            let idle_after = if blind || self.reloaded { self.app.drain.idle_after } else { Duration::ZERO };
+            sightings.push(snapshot.sighting(idle_after));
         }
         Ok((sightings, reloaded))
     }
@@ -268,7 +269,8 @@ impl Engine<'_> {
             }
         }
         if first {
-            self.log.remark("sessions in the old worker can't be seen; the kernel's connections count until they are closed");
+            let idle = humantime::format_duration(self.app.drain.idle_after);
+            self.log.remark(format!("sessions in the old worker can't be seen: connections count until they were silent for {idle}"));
         }
         Ok(())
     }

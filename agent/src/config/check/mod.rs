@@ -126,6 +126,7 @@ fn drain(written: file::Drain, reach: &Reach) -> Result<Drain> {
         timeout: written.timeout.0.get(),
         on_timeout,
         sticky_grace: written.sticky_grace.0.get(),
+        idle_after: written.idle_after.0.get(),
         kills_on_down: written.kills_on_down,
     })
 }

@@ -61,6 +61,7 @@ fn full() -> App {
             timeout: seconds(60),
             on_timeout: OnTimeout::Abort,
             sticky_grace: Duration::ZERO,
+            idle_after: Duration::from_secs(10),
             kills_on_down: None,
         },
         service: Service {
@@ -299,7 +300,7 @@ fn every_key_is_documented() {
         ("[balancers.lb1]", 4),
         ("[apps.web]", 15),
         ("[apps.web.redirect]", 7),
-        ("[apps.web.drain]", 4),
+        ("[apps.web.drain]", 5),
         ("[apps.web.service]", 11),
         ("[[apps.web.ready]]", 13),
         ("[apps.web.guard]", 1),

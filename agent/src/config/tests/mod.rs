@@ -41,6 +41,7 @@ check_timeout = "2s"
 timeout = "60s"
 on_timeout = "abort"
 sticky_grace = "0s"
+idle_after = "10s"
 
 [apps.web.service]
 systemd = "web.service"

@@ -83,9 +83,9 @@ fn connections_of_other_peers_do_not_count_where_the_balancers_are_known() {
         row(State::Established, "10.0.0.1:80", "10.0.0.9:6"),
     ];
     let sockets = sockets("0.0.0.0:80", &["::ffff:10.0.0.5"]);
-    assert!(sockets.select(&rows).sighting(true).left.is_empty());
+    assert!(sockets.select(&rows).sighting(Duration::MAX).left.is_empty());
     rows.push(row(State::Established, "10.0.0.1:80", "10.0.0.5:7"));
-    let left = sockets.select(&rows).sighting(true).left;
+    let left = sockets.select(&rows).sighting(Duration::MAX).left;
     assert_eq!(left.len(), 1);
     assert_eq!((left[0].place.as_str(), left[0].sessions), ("10.0.0.5", 1));
 }
@@ -118,6 +118,7 @@ prop_compose! {
         unread in 0_u32..3,
         unsent in 0_u32..3,
         owes: bool,
+        silent in 0_u64..3,
         inode in 0_u32..3,
     ) -> Connection {
         Connection {
@@ -126,6 +127,7 @@ prop_compose! {
             unread,
             unsent,
             turn: if owes { Turn::App } else { Turn::Peer },
+            silent: Duration::from_secs(silent),
             inode,
         }
     }
@@ -145,11 +147,12 @@ proptest! {
             connections: connections.clone(),
         };
         let queued = u64::from(queues.iter().sum::<u32>()) + half_open as u64;
-        let busy = connections.iter().filter(|c| {
-            c.inode == 0 || c.unread > 0 || c.unsent > 0 || c.turn == Turn::App
-        }).count() as u64;
-        for (count_idle, sessions) in [(false, busy), (true, connections.len() as u64)] {
-            let left = snapshot.sighting(count_idle).left;
+        let idle_ages = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::MAX];
+        for idle_after in idle_ages {
+            let sessions = connections.iter().filter(|c| {
+                c.inode == 0 || c.unread > 0 || c.unsent > 0 || c.turn == Turn::App || c.silent < idle_after
+            }).count() as u64;
+            let left = snapshot.sighting(idle_after).left;
             prop_assert_eq!(left.iter().map(|l| l.sessions).sum::<u64>(), sessions);
             prop_assert_eq!(left.iter().map(|l| l.queued).sum::<u64>(), queued);
             prop_assert_eq!(left.is_empty(), sessions + queued == 0);
