@@ -181,12 +181,22 @@ impl Run {
 
     /// Waits until it has said this on standard error; panics when it ends before.
     pub fn wait_for(&mut self, text: &str) {
+        self.wait_until(text, |_, stderr| stderr.contains(text));
+    }
+
+    /// Waits until a run with `--output json` has begun this step; panics when it ends before.
+    pub fn wait_for_step(&mut self, step: &str) {
+        let begun = format!("\"event\":\"step_started\",\"step\":\"{step}\"");
+        self.wait_until(step, |stdout, _| stdout.contains(&begun));
+    }
+
+    fn wait_until(&mut self, what: &str, said: impl Fn(&str, &str) -> bool) {
         let said = wait::within(LIMIT, || {
             let ended = self.has_ended();
-            let said = self.stderr().contains(text);
+            let said = said(&read(&self.stdout), &self.stderr());
             (said || ended).then_some(said)
         });
-        assert_eq!(said, Some(true), "{text:?} is not said\n{}\n{}", read(&self.stdout), self.stderr());
+        assert_eq!(said, Some(true), "{what:?} is not said\n{}\n{}", read(&self.stdout), self.stderr());
     }
 
     /// Sends it a signal.

@@ -106,8 +106,9 @@ fn a_revert_is_run_once_and_the_app_restarted_once_more() {
     load.wait_for_requests(100, SOON);
     let old = app.pid();
     app.at_next_start(&["--crash-at-start"]);
-    let outcome = world.pitstop.run(&["restart", app.name()]);
-    outcome.assert_code(0).assert_says(&["reverted"]);
+    let outcome = world.pitstop.run(&["--output", "json", "restart", app.name()]);
+    outcome.assert_code(0);
+    outcome.time_of("revert");
     assert_ne!(app.pid(), old);
     assert_eq!(app.log().matches("crashing at start").count(), 1);
     assert!(world.servers(0).iter().all(|server| world.haproxy.status(server).starts_with("UP")));

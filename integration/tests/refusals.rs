@@ -50,8 +50,8 @@ fn a_server_that_falls_between_the_looks_makes_the_run_undo() {
     let world = World::builder().start();
     let old = world.apps[0].pid();
     let request = Pending::work(world.frontend(), Duration::from_secs(2), Some("SERVER=A"));
-    let mut run = world.pitstop.start(&["restart", "webA"]);
-    run.wait_for("✓ out");
+    let mut run = world.pitstop.start(&["--output", "json", "restart", "webA"]);
+    run.wait_for_step("drain");
     for server in ["srvs/webB", "srvs/webC"] {
         world.haproxy.set_state(server, "maint");
     }
@@ -65,8 +65,8 @@ fn a_server_that_falls_between_the_looks_makes_the_run_undo() {
 fn a_second_run_is_told_who_has_the_app() {
     let world = World::builder().start();
     let request = Pending::work(world.frontend(), Duration::from_secs(2), Some("SERVER=A"));
-    let mut first = world.pitstop.start(&["restart", "webA", "--reason", "release 7"]);
-    first.wait_for("✓ out");
+    let mut first = world.pitstop.start(&["--output", "json", "restart", "webA", "--reason", "release 7"]);
+    first.wait_for_step("drain");
     let pid = format!("pid {}", first.pid());
     for goal in ["restart", "out", "in"] {
         let second = world.pitstop.run(&[goal, "webA"]);

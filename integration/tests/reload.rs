@@ -27,14 +27,15 @@ fn nothing_is_dropped(version: &'static str, redirects: Redirects) {
     let load = world.load(Duration::from_millis(500));
     load.wait_for_requests(100, SOON);
     let request = Pending::work(world.frontend(), Duration::from_secs(3), Some("SERVER=A"));
-    let mut run = world.pitstop.start(&["restart", "webA"]);
-    run.wait_for("✓ out");
+    let mut run = world.pitstop.start(&["--output", "json", "restart", "webA"]);
+    run.wait_for_step("drain");
     world.haproxy.reload();
     // The request is in the old worker now.
     world.haproxy.wait_for_status("srvs/webA", "MAINT", Duration::from_secs(1));
     assert!(!request.has_ended());
     let outcome = run.wait();
     outcome.assert_code(0);
+    eprintln!("{}{}", outcome.stderr, outcome.stdout);
     assert_eq!(request.assert_answered().pid, old);
     assert_ne!(world.apps[0].pid(), Some(old));
     load.wait_for_requests(100, SOON);

@@ -18,7 +18,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 const SOON: Duration = Duration::from_secs(10);
-const IN_DRAIN: &str = "✓ out";
 
 fn is_in(world: &World) -> bool {
     world.servers(0).iter().all(|server| world.haproxy.status(server).starts_with("UP"))
@@ -30,8 +29,8 @@ fn an_interrupt_during_the_drain_undoes() {
         let world = World::builder().start();
         let old = world.apps[0].pid();
         let request = Pending::work(world.frontend(), Duration::from_secs(2), Some("SERVER=A"));
-        let mut run = world.pitstop.start(&["restart", "webA"]);
-        run.wait_for(IN_DRAIN);
+        let mut run = world.pitstop.start(&["--output", "json", "restart", "webA"]);
+        run.wait_for_step("drain");
         run.signal(signal);
         run.wait().assert_code(5).assert_says(&["webA was not stopped"]);
         assert!(is_in(&world) && !request.has_ended());

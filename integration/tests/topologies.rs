@@ -117,8 +117,8 @@ fn weight_rises_gradually_where_a_ramp_is_configured() {
         .start();
     let load = world.load(LONG);
     load.wait_for_requests(100, SOON);
-    let mut run = world.pitstop.start(&["restart", "webA"]);
-    run.wait_for("✓ in");
+    let mut run = world.pitstop.start(&["--output", "json", "restart", "webA"]);
+    run.wait_for_step("await_in");
     let mut weights = Vec::new();
     while !run.has_ended() {
         weights.push(world.haproxy.stat("srvs/webA")["weight"].parse::<u32>().unwrap());
