@@ -5,17 +5,26 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 
+use super::fault::chain;
+use super::log::Log;
 use super::out::all_well;
 use super::{Engine, Fault};
 use crate::drain::Pace;
 use crate::events::Kind;
 use crate::haproxy::{StatRow, Status};
 use crate::probe;
+use crate::rotation::ports::Ports;
 use crate::rotation::{Move, Rotation, RotationError};
 use crate::run::{Goal, Outcome};
 
 /// How much longer than `hold` HAProxy's own next check is waited for; its `inter` can't be read from the socket.
 const NEXT_CHECK: Duration = Duration::from_secs(10);
+
+/// How much longer than that a server that was down may take to earn its way up: `rise` times `inter`, both unknown.
+const EARNED: Duration = Duration::from_secs(50);
+
+/// How long a redirect that can't be set on the way back is tried again, as where somebody holds the rules' lock.
+const REDIRECT: Duration = Duration::from_secs(30);
 
 const CHECK_HINT: &str = "HAProxy checks from where it runs: is the address that it checks the one that was probed?";
 
@@ -37,6 +46,8 @@ impl Engine<'_> {
         if self.request.goal == Goal::In {
             self.after = self.service.identity().await.unwrap_or_default();
         }
+        // `in` for an app that is in has nothing to leave out where the proof fails.
+        let unproven = if self.request.goal == Goal::In && !self.found_out { Outcome::Untouched } else { Outcome::TimedOut };
         let log = &self.log;
         let told = |progress: probe::Progress| {
             if let Some(failure) = progress.last {
@@ -50,7 +61,7 @@ impl Engine<'_> {
         };
         if let Err(unready) = proof {
             let hint = format!("look into the log of {}; once it is healthy, `pitstop in {}`", self.app.name, self.app.name);
-            return Err(Fault::new(Outcome::TimedOut, format!("the app did not become ready: {unready}"), Some(hint)));
+            return Err(Fault::new(unproven, format!("the app did not become ready: {unready}"), Some(hint)));
         }
         self.same_process().await?;
         Ok(Outcome::Done)
@@ -78,6 +89,7 @@ impl Engine<'_> {
 
     /// The redirect first, then every balancer. A proven app goes in wherever it can; where it can't, that is owing.
     pub(super) async fn put_back(&mut self) -> Result<Outcome, Fault> {
+        let leaves_out = self.leaves_out();
         if let Some(ports) = &mut self.ports {
             if self.request.adopt_rules {
                 self.log.acts("redirect", &["replace foreign rules on the check port by ours".to_owned()])?;
@@ -85,11 +97,11 @@ impl Engine<'_> {
                     self.log.remark(format!("replaced: {rule}"));
                 }
             }
-            if self.left_out {
+            if leaves_out {
                 ports.leave_out();
             }
             self.log.acts_or_remark(ports.place(), &ports.acts(Move::PutBack));
-            ports.make(Move::PutBack).await?;
+            open_again(ports, &self.log).await?;
         }
         if self.puts_all_back() {
             for balancer in &mut self.balancers {
@@ -104,15 +116,16 @@ impl Engine<'_> {
             (balancer.name().to_owned(), made)
         }))
         .await;
-        let all = made.len();
-        let (owing, faults): (Vec<_>, Vec<_>) =
-            made.into_iter().filter_map(|(name, made)| Some((name, Fault::from(made.err()?)))).unzip();
-        self.owing = owing;
-        let Some(first) = faults.first() else { return Ok(Outcome::Done) };
-        let what: Vec<_> = faults.iter().map(|fault| fault.trouble.what.as_str()).collect();
-        let hint = first.trouble.hint.clone();
-        let outcome = if self.owing.len() < all { Outcome::Partly } else { Outcome::Failed };
-        Err(Fault::new(outcome, what.join("; "), hint))
+        let failed: Vec<_> = made.into_iter().filter_map(|(name, made)| Some((name, made.err()?))).collect();
+        if failed.is_empty() {
+            return Ok(Outcome::Done);
+        }
+        // One that can't be reached is owing; one that refuses everywhere is not a balancer that the app is in on.
+        let partly = failed.len() < self.balancers.len() || failed.iter().all(|(_, error)| error.is_unreachable());
+        self.owing = failed.iter().map(|(name, _)| name.clone()).collect();
+        let what: Vec<_> = failed.iter().map(|(_, error)| chain(error)).collect();
+        let hint = failed.iter().find_map(|(_, error)| error.hint());
+        Err(Fault::new(if partly { Outcome::Partly } else { Outcome::Failed }, what.join("; "), hint))
     }
 
     /// For `hold` the same process must live, and HAProxy's own next check must pass. The weight rises meanwhile.
@@ -120,25 +133,28 @@ impl Engine<'_> {
         let began = Instant::now();
         let held = began + self.app.hold;
         let ramped = began + self.app.ramp.as_ref().map_or(Duration::ZERO, |ramp| ramp.over);
-        let given_up = held.max(began + self.worst_case_in()) + NEXT_CHECK;
+        // A balancer that can't be asked has the app up only after `rise` checks; the next host must not go before.
+        let noticed = began + if self.is_blind() { self.worst_case_in() } else { Duration::ZERO };
+        let given_up = held.max(ramped).max(began + self.worst_case_in()) + NEXT_CHECK;
+        let leaves_out = self.leaves_out();
         let pace = Pace::new();
         let mut percent = self.app.ramp.as_ref().map_or(100, |ramp| ramp.from);
         let mut seen_up = BTreeSet::new();
         loop {
             self.same_process().await?;
-            let checks = if self.left_out { Checks::Passed } else { self.checks(&mut seen_up).await };
+            let checks = if leaves_out { Checks::Passed } else { self.checks(&mut seen_up).await };
             percent = self.raise_weight(began, percent).await;
             let now = Instant::now();
             match checks {
                 Checks::Failed(what) => return Err(Fault::new(Outcome::Failed, what, Some(CHECK_HINT.to_owned()))),
-                Checks::Down(what) if now >= given_up => {
+                Checks::Down(what) if now >= given_up + EARNED => {
                     return Err(Fault::new(Outcome::TimedOut, what, Some(CHECK_HINT.to_owned())));
                 }
                 Checks::Unchecked(what) if now >= given_up => {
                     self.log.remark(format!("{what}; our own probes pass, so it stays in"));
                     return Ok(Outcome::Done);
                 }
-                Checks::Passed if now >= held && now >= ramped && percent == 100 => return Ok(Outcome::Done),
+                Checks::Passed if now >= held.max(ramped).max(noticed) && percent == 100 => return Ok(Outcome::Done),
                 Checks::Passed | Checks::Unchecked(_) | Checks::Down(_) => {}
             }
             tokio::time::sleep(pace.pause()).await;
@@ -182,10 +198,13 @@ impl Engine<'_> {
         if due < 100 && due < percent.saturating_add(10) || due == percent {
             return percent;
         }
-        for balancer in &self.balancers {
+        let owing = &self.owing;
+        let reached = |name: &str| !owing.iter().any(|owed| owed == name);
+        for balancer in self.balancers.iter().filter(|balancer| reached(balancer.name())) {
             self.log.acts_or_remark(balancer.place(), &balancer.acts_weight(due));
         }
-        let set = join_all(self.balancers.iter_mut().map(|balancer| balancer.set_weight(due))).await;
+        let balancers = self.balancers.iter_mut().filter(|balancer| reached(balancer.name()));
+        let set = join_all(balancers.map(|balancer| balancer.set_weight(due))).await;
         if let Err(fault) = all_well(set) {
             self.log.remark(format!("the weight could not be set to {due} %: {}", fault.trouble.what));
         }
@@ -226,15 +245,23 @@ impl Engine<'_> {
         all_well(results)?;
         Ok(Outcome::Done)
     }
+}
 
-    /// The last counters for the receipt. The claim itself is given back when the run is over.
-    pub(super) async fn release(&mut self) -> Result<Outcome, Fault> {
-        let polled = self.poll().await;
-        if let Err(fault) = polled {
-            self.counted = false;
-            self.log.remark(format!("the receipt is not complete: {}", fault.trouble.what));
+/// A redirect that can't be set on the way back is tried again: a proven app is not left out for a lock.
+async fn open_again(ports: &mut Ports, log: &Log<'_>) -> Result<(), RotationError> {
+    let deadline = Instant::now() + REDIRECT;
+    let mut told = false;
+    loop {
+        match ports.make(Move::PutBack).await {
+            Err(error) if Instant::now() < deadline => {
+                if !told {
+                    log.remark(format!("tries again: {error}"));
+                    told = true;
+                }
+                tokio::time::sleep(Pace::LAST).await;
+            }
+            made => return made,
         }
-        Ok(Outcome::Done)
     }
 }
 

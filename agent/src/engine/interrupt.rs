@@ -43,6 +43,11 @@ impl Interrupt {
         self.reached(2).await;
     }
 
+    /// Whether someone has asked.
+    pub fn is_asked(&self) -> bool {
+        *self.0.borrow() >= 1
+    }
+
     /// Whether someone has asked twice.
     pub fn is_abandoned(&self) -> bool {
         *self.0.borrow() >= 2

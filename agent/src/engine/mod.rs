@@ -3,13 +3,17 @@
 //! | file | steps |
 //! |---|---|
 //! | [`preflight`] | what is looked at before anything is touched; also all of `pitstop check` |
-//! | `out` | claim, soften, settle, take out, await out, drain, last look |
+//! | `claim` | claim, release |
+//! | `out` | soften, take out, await out, last look |
+//! | `drain` | settle, drain, shutdown sessions: the waits, and what is done again meanwhile |
 //! | `restart` | restart, revert, alert |
-//! | `back` | ready, put back, await in, undo, pull back, release |
+//! | `back` | ready, put back, await in, undo, pull back |
 //! | [`log`] | journal and events, in this order |
 //! | [`interrupt`] | Ctrl-C and signals |
 
 mod back;
+mod claim;
+mod drain;
 pub mod fault;
 pub mod interrupt;
 pub mod log;
@@ -27,6 +31,7 @@ use self::interrupt::Interrupt;
 use self::log::Log;
 pub use self::preflight::{Finding, Severity};
 use crate::config::settings::App;
+use crate::drain::Sighting;
 use crate::drain::sockets::Sockets;
 use crate::events::{Kind, Listener, Trouble};
 use crate::haproxy::ServerId;
@@ -86,18 +91,25 @@ pub struct Engine<'a> {
     kills: preflight::Kills,
     /// Backends whose guard counts, by balancer: those in which an entry of the app is up.
     guarded: BTreeSet<(String, String)>,
+    /// Whether the present step may be interrupted where it rests.
+    may_rest: bool,
     /// Whether nothing was left in flight before `maint`.
     settled: bool,
     /// Whether a balancer was reloaded since the run began: an old worker may hold what its counters do not show.
     reloaded: bool,
-    /// The app's process before and after the restart.
-    before: Option<Identity>,
+    /// Balancers that are to be taken out again at the next quiet moment.
+    to_take_out: BTreeSet<String>,
+    /// How often somebody's `ready` was overruled.
+    overruled: u32,
+    /// What was left in flight when the drain was over.
+    left: Vec<Sighting>,
+    /// The process that is to be proven and watched.
     after: Option<Identity>,
     ledgers: BTreeMap<String, Ledger>,
     receipt: Receipt,
     trouble: Option<Trouble>,
-    /// Whether the app was found out of rotation everywhere: then it is left so.
-    left_out: bool,
+    /// Whether the app was found out of rotation everywhere.
+    found_out: bool,
     /// Entries left as they were found, in somebody else's maintenance.
     left_alone: Vec<(String, ServerId)>,
     /// Whether the last counters were read.
@@ -139,14 +151,17 @@ impl<'a> Engine<'a> {
             claim: None,
             kills: preflight::Kills::Unknown,
             guarded: BTreeSet::new(),
+            may_rest: true,
             settled: false,
             reloaded: false,
-            before: None,
+            to_take_out: BTreeSet::new(),
+            overruled: 0,
+            left: Vec::new(),
             after: None,
             ledgers: BTreeMap::new(),
             receipt: Receipt::default(),
             trouble: None,
-            left_out: false,
+            found_out: false,
             left_alone: Vec::new(),
             counted: true,
             owed: false,
@@ -167,7 +182,7 @@ impl<'a> Engine<'a> {
                 Ok(outcome) => self.step_ended(step, outcome, began, None),
                 Err(fault) => self.step_ended(step, fault.outcome, began, Some(fault.trouble)),
             };
-            if self.interrupt.is_abandoned() {
+            if outcome == Outcome::Interrupted && self.interrupt.is_abandoned() {
                 return self.abandoned(step);
             }
             run = run.after(outcome, &policy);
@@ -194,12 +209,28 @@ impl<'a> Engine<'a> {
                 Ok(()) => {}
             }
         }
+        self.may_rest = can_be_interrupted(step, self.request.goal);
         let interrupt = self.interrupt.clone();
         tokio::select! {
             biased;
-            () = interrupt.abandoned() => Ok(Outcome::Interrupted),
-            () = interrupt.asked(), if self.can_be_interrupted(step) => Err(Fault::interrupted()),
-            done = self.step(step) => done,
+            // The end of a run is short, and better than an interrupted one.
+            () = interrupt.abandoned(), if step != Step::Release => Ok(Outcome::Interrupted),
+            () = interrupt.asked(), if only_looks(step, self.request.goal) => Err(Fault::interrupted()),
+            done = self.unless_interrupted(step) => done,
+        }
+    }
+
+    async fn unless_interrupted(&mut self, step: Step) -> Result<Outcome, Fault> {
+        if self.may_rest && self.interrupt.is_asked() { Err(Fault::interrupted()) } else { self.step(step).await }
+    }
+
+    /// A pause between two looks. Here, and only here, someone's wish to stop is heard in a step that acts: an act that was begun is
+    /// finished, for one broken off may still happen later.
+    async fn rest(&self, pause: Duration) -> Result<(), Fault> {
+        tokio::select! {
+            biased;
+            () = self.interrupt.asked(), if self.may_rest => Err(Fault::interrupted()),
+            () = tokio::time::sleep(pause) => Ok(()),
         }
     }
 
@@ -224,22 +255,6 @@ impl<'a> Engine<'a> {
             Step::PullBack => self.pull_back().await,
             Step::Alert => self.alert().await,
             Step::Release => self.release().await,
-        }
-    }
-
-    /// Before the stop a run may be broken off and undone; from the stop on it must be finished.
-    fn can_be_interrupted(&self, step: Step) -> bool {
-        match step {
-            Step::Preflight
-            | Step::Soften
-            | Step::Settle
-            | Step::TakeOut
-            | Step::AwaitOut
-            | Step::Drain
-            | Step::LastLook
-            | Step::Pause => true,
-            Step::Ready => self.request.goal == Goal::In,
-            _ => false,
         }
     }
 
@@ -305,24 +320,41 @@ impl<'a> Engine<'a> {
         let app = &self.app.name;
         let mut state = match (ending, self.request.goal) {
             (Ending::Done, Goal::Restart) => format!("{app} is restarted, proven and back as it was"),
-            (Ending::Done, Goal::Out) => format!("{app} is out of rotation and drained; it runs on"),
+            (Ending::Done, Goal::Out) if self.left.is_empty() => format!("{app} is out of rotation and drained; it runs on"),
+            (Ending::Done, Goal::Out) => format!("{app} is out of rotation; still in flight: {}", drain::describe(&self.left)),
             (Ending::Done, Goal::In) => format!("{app} is proven and in rotation"),
             (Ending::Refused, _) => format!("nothing was touched; {app} is as it was"),
             (Ending::Held, _) => format!("nothing was touched; another run has {app}"),
             (Ending::Undone, Goal::In) => format!("nothing was changed; {app} is as it was found"),
             (Ending::Undone, _) => format!("{app} was not stopped, and everything is as it was found"),
             (Ending::StaysOut, _) => format!("{app} is OUT of rotation and stays out until it is proven healthy"),
-            (Ending::PartlyIn, _) => format!("{app} is proven and in, but NOT on {}", self.owing.join(", ")),
+            (Ending::PartlyIn, _) => format!("{app} is proven, but NOT in on {}", self.owing.join(", ")),
             (Ending::Stuck, _) => format!("{app} needs a person: it may be out of rotation"),
         };
         if !self.left_alone.is_empty() && ending != Ending::Refused {
             let alone: Vec<_> = self.left_alone.iter().map(|(name, server)| format!("{server} on {name}")).collect();
             state += &format!("; left in maintenance as found: {}", alone.join(", "));
         }
-        if self.left_out && ending == Ending::Done {
+        if self.leaves_out() && ending == Ending::Done {
             state += &format!("; it was out of rotation and is left so: `pitstop in {app}` puts it in");
         }
         state
+    }
+
+    /// Whether the app was out by somebody's wish, and a restart leaves it so.
+    fn leaves_out(&self) -> bool {
+        self.request.goal == Goal::Restart && self.found_out && !self.owed
+    }
+
+    /// Whether there is a balancer whose counters and record can't be read.
+    fn is_blind(&self) -> bool {
+        self.app.balancers.len() > self.balancers.len() || self.balancers.is_empty()
+    }
+
+    /// Whether a balancer with a socket can't be reached, and the run goes on without it.
+    fn has_lost_one(&self) -> bool {
+        let with_socket = self.app.balancers.iter().filter(|balancer| balancer.socket.is_some()).count();
+        with_socket > self.balancers.len()
     }
 
     /// The longest that HAProxy takes to call a server down once its check port is closed:
@@ -339,6 +371,27 @@ impl<'a> Engine<'a> {
             (redirect.inter + redirect.check_timeout) * (redirect.rise + 1)
         })
     }
+}
+
+/// Before the stop a run may be broken off and undone; from the stop on it must be finished.
+fn can_be_interrupted(step: Step, goal: Goal) -> bool {
+    match step {
+        Step::Preflight
+        | Step::Soften
+        | Step::Settle
+        | Step::TakeOut
+        | Step::AwaitOut
+        | Step::Drain
+        | Step::LastLook
+        | Step::Pause => true,
+        Step::Ready => goal == Goal::In,
+        _ => false,
+    }
+}
+
+/// Whether a step can be dropped at any moment, because it changes nothing.
+fn only_looks(step: Step, goal: Goal) -> bool {
+    step == Step::Preflight || (step == Step::Ready && goal == Goal::In)
 }
 
 fn leads_to_a_safe_end(step: Step) -> bool {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Engine;
+use crate::rotation::admin::Admin;
 use crate::rotation::{Move, Rotation};
 use crate::run::{Goal, Step};
 
@@ -26,7 +27,7 @@ pub struct PlannedAct {
 
 impl Engine<'_> {
     /// The plan of a run without trouble, after [`inspect`](Engine::inspect) has looked.
-    pub fn plan(&self) -> Vec<Planned> {
+    pub fn plan(&mut self) -> Vec<Planned> {
         let drain = humantime::format_duration(self.app.drain.timeout);
         let wait = format!("wait until nothing is in flight, at most {drain}");
         let mut plan = Vec::new();
@@ -40,6 +41,9 @@ impl Engine<'_> {
         }
         if self.request.goal == Goal::Restart {
             step(Step::Restart, self.service.acts().iter().map(|what| act("service", what)).collect());
+        }
+        if self.puts_all_back() {
+            self.balancers.iter_mut().for_each(Admin::claim_all);
         }
         if self.request.goal != Goal::Out {
             step(Step::Ready, self.probes.iter().map(|probe| act("probe", &probe.probe.describe())).collect());

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::fault::chain;
 use super::{Engine, Fault};
 use crate::config::settings::{Balancer, Guard, RedirectDriver, Unlisted, Unreachable};
-use crate::haproxy::{Kinds, ServerId, ServerState, StatScope};
+use crate::haproxy::{ServerId, ServerState};
 use crate::journal::{self, Claim, ClaimError};
 use crate::rotation::admin::Admin;
 use crate::rotation::guard;
@@ -357,19 +357,4 @@ fn describe(states: &[ServerState]) -> String {
         format!("{} is {how}", state.id)
     };
     states.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-impl Admin {
-    /// How many servers are up in each backend of the app's main entries.
-    pub async fn count_up(&self, states: &[ServerState]) -> Result<Vec<guard::Count>, RotationError> {
-        let own: Vec<ServerId> = states.iter().map(|state| state.id.clone()).collect();
-        let mut backends: Vec<u32> = states.iter().map(|state| state.backend_id).collect();
-        backends.dedup();
-        let mut counts = Vec::new();
-        for backend in backends {
-            let rows = self.rows(StatScope::Proxy(backend), Kinds::SERVERS).await?;
-            counts.push(guard::Count::of(&rows, &own));
-        }
-        Ok(counts)
-    }
 }

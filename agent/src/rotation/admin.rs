@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
+use super::guard::Count;
 use super::{Move, Rotation, RotationError, Standing};
 use crate::config::settings::{App, Balancer, PutBack};
 use crate::drain::{Left, Pace, Sighting};
 use crate::haproxy::{
     self, Act, AdminAction, Client, ErrorKind, Info, Kinds, Name, OperationalState, ServerId, ServerState,
-    StatRow, StatScope, Weight,
+    StatRow, StatScope, Status, Weight,
 };
 use crate::journal::Found;
 use crate::run::Counters;
@@ -32,8 +33,10 @@ pub struct Admin {
     read_only: bool,
     /// What a reload would have to be told again.
     asserted: Option<Move>,
-    /// The process that answered the last poll.
-    pid: Option<u32>,
+    /// Whether anything was sent that undo has to restore.
+    touched: bool,
+    /// The process that answered the last poll, and the status of each entry then.
+    last: Option<(u32, Vec<Status>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -52,6 +55,8 @@ pub struct Poll {
     pub info: Info,
     /// Another process than the last time: a reload, which forgets `drain` and `maint`.
     pub reloaded: bool,
+    /// Another process, or another status than the last time: worth a look at the admin bits.
+    pub changed: bool,
     /// One row an entry: the main entries, then the backups.
     pub rows: Vec<StatRow>,
 }
@@ -100,7 +105,8 @@ impl Admin {
             ramp_from: app.ramp.as_ref().map(|ramp| ramp.from),
             read_only: app.redirect.as_ref().is_some_and(|redirect| redirect.alone),
             asserted: None,
-            pid: None,
+            touched: false,
+            last: None,
         })
     }
 
@@ -176,7 +182,6 @@ impl Admin {
 
     /// Asks for every entry's row in one line, at the same cost for 3 servers and for 10,000.
     pub async fn poll(&mut self) -> Result<Poll, RotationError> {
-        let before = self.pid;
         let polled = self.patiently(|| self.poll_once()).await;
         let poll = match polled {
             Ok(poll) if self.are_ours(&poll.rows) => poll,
@@ -190,9 +195,11 @@ impl Admin {
             }
             Err(error) => return Err(error),
         };
-        self.pid = Some(poll.info.pid);
-        let reloaded = before.is_some_and(|before| before != poll.info.pid);
-        Ok(Poll { info: poll.info, reloaded, rows: poll.rows })
+        let status: Vec<_> = poll.rows.iter().map(|row| row.status.clone()).collect();
+        let before = self.last.replace((poll.info.pid, status.clone()));
+        let reloaded = before.as_ref().is_some_and(|(pid, _)| *pid != poll.info.pid);
+        let changed = before.is_some_and(|(_, before)| reloaded || before != status);
+        Ok(Poll { info: poll.info, reloaded, changed, rows: poll.rows })
     }
 
     /// The level of the socket: `admin`, `operator` or `user`.
@@ -208,6 +215,20 @@ impl Admin {
     /// All rows of one scope, in one full read.
     pub async fn rows(&self, scope: StatScope, kinds: Kinds) -> Result<Vec<StatRow>, RotationError> {
         self.patiently(|| self.client.stats(scope, kinds)).await.map(|(_, rows)| rows)
+    }
+
+    /// How many servers are up in each backend of the app's entries.
+    pub async fn count_up(&self, states: &[ServerState]) -> Result<Vec<Count>, RotationError> {
+        let own: Vec<ServerId> = states.iter().map(|state| state.id.clone()).collect();
+        let mut backends: Vec<u32> = states.iter().map(|state| state.backend_id).collect();
+        backends.sort_unstable();
+        backends.dedup();
+        let mut counts = Vec::new();
+        for backend in backends {
+            let rows = self.rows(StatScope::Proxy(backend), Kinds::SERVERS).await?;
+            counts.push(Count::of(&rows, &own));
+        }
+        Ok(counts)
     }
 
     async fn poll_once(&self) -> Result<haproxy::Poll, haproxy::Error> {
@@ -283,12 +304,6 @@ impl Admin {
         })
     }
 
-    /// Whether every main entry of ours takes traffic, by HAProxy's own record.
-    pub fn are_up(&self, states: &[ServerState]) -> bool {
-        let mut mains = self.ours(states).filter(|(entry, _)| !entry.backup && !entry.was_draining());
-        mains.all(|(_, state)| state.operational != OperationalState::Stopped && state.admin.ready())
-    }
-
     fn ours<'s>(&'s self, states: &'s [ServerState]) -> impl Iterator<Item = (&'s Entry, &'s ServerState)> {
         self.entries.iter().zip(states).filter(|(entry, _)| entry.is_ours())
     }
@@ -298,27 +313,34 @@ impl Admin {
         self.asserted
     }
 
-    /// As [`Move::TakeOut`], each entry at a moment when nothing is in flight on it. Past `deadline` it is done all the same.
+    /// Whether every entry of ours shows what a move leads to.
+    pub fn shows_all(&self, states: &[ServerState], step: Move) -> bool {
+        self.ours(states).all(|(entry, state)| Self::shows(entry, state, step))
+    }
+
+    /// As [`Move::TakeOut`], but only for entries with nothing in flight at this moment, backups first; whether all are out now.
     ///
     /// Where going down kills sessions, a request that comes between the look and `maint` would be lost. HAProxy has no
     /// conditional command, so that moment can't be closed; it is the time of one command, and only those who stick can
     /// fall into it.
-    pub async fn take_out_when_quiet(&mut self, deadline: Instant) -> Result<(), RotationError> {
+    pub async fn take_out_if_quiet(&mut self) -> Result<bool, RotationError> {
         for index in (0..self.entries.len()).rev() {
-            let pace = Pace::new();
-            loop {
-                let busy = self.poll().await?.rows.get(index).is_some_and(|row| row.scur + row.qcur > 0);
-                if !busy || Instant::now() >= deadline {
-                    break;
-                }
-                tokio::time::sleep(pace.pause()).await;
-            }
+            let ids = self.entries.get(index).map(|entry| [entry.ids]).unwrap_or_default();
             let orders = self.entries.get(index).map(|entry| self.acts_on(entry, Move::TakeOut)).unwrap_or_default();
+            if orders.is_empty() {
+                continue;
+            }
+            let looked = self.patiently(|| self.client.poll(&ids)).await?;
+            let ours = looked.rows.first().filter(|row| self.entries.get(index).is_some_and(|entry| row.is(&entry.server)));
+            if ours.is_none_or(|row| row.scur + row.qcur > 0) {
+                return Ok(false);
+            }
             for order in orders {
                 self.obey(&order).await?;
             }
         }
-        self.make(Move::TakeOut).await
+        self.make(Move::TakeOut).await?;
+        Ok(true)
     }
 
     /// The acts of a move on one entry, each sent in a line of its own.
@@ -344,7 +366,7 @@ impl Admin {
                 weight.into_iter().chain([ready]).collect()
             }
             // `maint` to `ready` makes a server UP at once: one that checks had DOWN must earn it again.
-            Move::Restore if !found.up && found.checked => vec![Order::ReadyThenDown(entry.server.clone())],
+            Move::Restore if !found.up => vec![Order::ReadyThenDown(entry.server.clone())],
             Move::Restore => vec![state(AdminAction::Ready)],
         }
     }
@@ -359,7 +381,8 @@ impl Admin {
         }
     }
 
-    async fn obey(&self, order: &Order) -> Result<(), RotationError> {
+    async fn obey(&mut self, order: &Order) -> Result<(), RotationError> {
+        self.touched = true;
         match order {
             Order::Act(act) => self.act(act.clone()).await,
             Order::ReadyThenDown(server) => {
@@ -394,8 +417,9 @@ impl Admin {
         match step {
             Move::Soften => state.admin.draining() || state.admin.in_maintenance(),
             Move::TakeOut => state.admin.in_maintenance(),
-            Move::PutBack | Move::Restore if was_draining => state.admin.draining() && !state.admin.in_maintenance(),
-            Move::PutBack | Move::Restore => state.admin.ready(),
+            Move::PutBack | Move::Restore if was_draining => state.admin.forced_drain() && !state.admin.in_maintenance(),
+            // What is inherited from a tracked server is not ours to end.
+            Move::PutBack | Move::Restore => !state.admin.forced_maintenance() && !state.admin.forced_drain(),
         }
     }
 
@@ -443,7 +467,7 @@ impl Entry {
 
     /// Found draining, it goes back to that.
     fn was_draining(&self) -> bool {
-        self.found.as_ref().is_some_and(|found| haproxy::AdminState(found.admin).draining())
+        self.found.as_ref().is_some_and(|found| haproxy::AdminState(found.admin).forced_drain())
     }
 
     fn weight(&self, percent: u8) -> Option<Weight> {
@@ -468,9 +492,21 @@ impl Rotation for Admin {
             Move::Soften | Move::TakeOut => Some(step),
             Move::PutBack | Move::Restore => None,
         };
+        if step == Move::Restore && !self.touched {
+            return Ok(());
+        }
         loop {
+            let mut refused = None;
             for order in self.orders(step) {
-                self.obey(&order).await?;
+                let done = self.obey(&order).await;
+                match step {
+                    Move::Soften | Move::TakeOut => done?,
+                    // On a way back one entry's trouble is not the others'.
+                    Move::PutBack | Move::Restore => refused = refused.or(done.err()),
+                }
+            }
+            if let Some(error) = refused {
+                return Err(error);
             }
             if self.read_only {
                 return Ok(());

@@ -117,9 +117,10 @@ impl RotationError {
         }
     }
 
-    /// Whether the balancer could not be reached, rather than refused.
+    /// Whether the balancer could not be reached, or gave no answer, rather than refused.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::HaProxy { source, .. } if source.is_unreachable())
+        let unknown = |kind: &haproxy::ErrorKind| matches!(kind, haproxy::ErrorKind::OutcomeUnknown { .. });
+        matches!(self, Self::HaProxy { source, .. } if source.is_unreachable() || unknown(&source.kind))
     }
 }
 

@@ -88,14 +88,15 @@ impl Run {
             (Step::TakeOut, Done) => Some(Step::AwaitOut),
             (Step::AwaitOut, Done) => Some(Step::Drain),
 
-            (Step::Drain, Done) => Some(self.drained()),
+            (Step::Drain, Done) => Some(Step::LastLook),
             (Step::Drain, TimedOut) => Some(match policy.on_timeout {
                 OnTimeout::Abort => self.undo(),
-                OnTimeout::Proceed => self.drained(),
+                OnTimeout::Proceed => Step::LastLook,
                 OnTimeout::ShutdownSessions => Step::ShutdownSessions,
             }),
-            (Step::ShutdownSessions, Done | TimedOut) => Some(self.drained()),
+            (Step::ShutdownSessions, Done | TimedOut) => Some(Step::LastLook),
 
+            (Step::LastLook, Done) if self.goal == Goal::Out => Some(Step::Release),
             (Step::LastLook, Done) => {
                 self.stopped = true;
                 self.attempts = 1;
@@ -103,7 +104,7 @@ impl Run {
             }
             (Step::LastLook, NotOut) if self.reasserts < REASSERTS => {
                 self.reasserts += 1;
-                Some(Step::TakeOut)
+                Some(Step::Soften)
             }
             (Step::LastLook, BelowGuard) if self.second_try == SecondTry::Unused => {
                 self.second_try = SecondTry::Due;
@@ -126,7 +127,7 @@ impl Run {
             (Step::Revert, _) => Some(self.stays_out()),
 
             (Step::Ready, Done) => Some(Step::PutBack),
-            (Step::Ready, Interrupted) if !self.stopped => self.release(Ending::Undone),
+            (Step::Ready, Interrupted | Untouched) if self.goal == Goal::In => self.release(Ending::Undone),
             (Step::Ready, _) if self.goal == Goal::In => Some(self.stays_out()),
             (Step::Ready, _) => Some(self.again(policy)),
 
@@ -135,7 +136,8 @@ impl Run {
                 self.ending = Ending::PartlyIn;
                 Some(Step::AwaitIn)
             }
-            (Step::PutBack, _) => Some(self.stays_out()),
+            // It may be in by half.
+            (Step::PutBack, _) => Some(Step::PullBack),
             (Step::AwaitIn, Done) if self.ending == Ending::PartlyIn => Some(Step::Alert),
             (Step::AwaitIn, Done) => Some(Step::Release),
             (Step::AwaitIn, _) => Some(Step::PullBack),
@@ -158,11 +160,6 @@ impl Run {
                 _,
             ) => Some(self.undo()),
         }
-    }
-
-    /// Nothing is in flight any more: the stop comes next, or for `out` the end.
-    fn drained(&self) -> Step {
-        if self.goal == Goal::Out { Step::Release } else { Step::LastLook }
     }
 
     /// The app did not come up: once more, or the revert first, or it stays out.

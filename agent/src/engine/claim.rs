@@ -1,0 +1,71 @@
+//! The ends of a run: the claim with what is found, and its release.
+
+use super::{Engine, Fault};
+use crate::journal::{Claim, Holder, Journal, Record};
+use crate::process;
+use crate::rotation::admin::Admin;
+use crate::run::Outcome;
+
+impl Engine<'_> {
+    /// Claims the app; then what is found is on disk before anything is changed.
+    pub(super) async fn claim(&mut self) -> Result<Outcome, Fault> {
+        let app = self.app.name.as_str();
+        let holder = Holder {
+            pid: std::process::id(),
+            run: self.log.run().to_owned(),
+            goal: self.request.goal,
+            who: self.request.who.clone(),
+            since: format!("{:.0}", jiff::Timestamp::now()),
+            reason: self.request.reason.clone(),
+            step: None,
+        };
+        let claim = Claim::take(&self.request.state_dir, app, holder)?;
+        self.log.open(Journal::open(&self.request.state_dir, app, self.log.run())?);
+        self.claim = Some(claim);
+        self.log.record(Record::Begin {
+            goal: self.request.goal,
+            who: self.request.who.clone(),
+            reason: self.request.reason.clone(),
+            boot_id: process::boot_id().unwrap_or_default(),
+        })?;
+        // Once more, for another run may have ended since the preflight.
+        for balancer in &mut self.balancers {
+            balancer.find().await?;
+        }
+        for balancer in &self.balancers {
+            let alone = self.left_alone(balancer);
+            self.left_alone.extend(alone.into_iter().map(|server| (balancer.name().to_owned(), server)));
+        }
+        if let Some(ports) = &mut self.ports {
+            ports.find().await?;
+        }
+        self.found_out = self.is_out();
+        let process = self.service.identity().await.unwrap_or_default();
+        let named = self.app.balancers.iter().map(|balancer| &balancer.name);
+        let found = |name: &str| self.balancers.iter().find(|balancer| balancer.name() == name).map(Admin::found);
+        self.log.record(Record::Found {
+            balancers: named.filter_map(|name| Some((name.clone(), found(name.as_str())?))).collect(),
+            redirect: self.ports.as_ref().and_then(|ports| ports.found()),
+            process,
+        })?;
+        self.poll().await?;
+        Ok(Outcome::Done)
+    }
+
+    /// Whether nothing that we could take out is in: no redirect, and maintenance on every balancer that we write to.
+    fn is_out(&self) -> bool {
+        let written = || self.balancers.iter().filter(|balancer| !balancer.is_read_only());
+        let redirect = self.ports.as_ref().map(|ports| ports.found() != Some(false));
+        redirect != Some(true) && written().all(Admin::is_left_alone) && (redirect.is_some() || written().next().is_some())
+    }
+
+    /// The last counters for the receipt. The claim itself is given back when the run is over.
+    pub(super) async fn release(&mut self) -> Result<Outcome, Fault> {
+        let polled = self.poll().await;
+        if let Err(fault) = polled {
+            self.counted = false;
+            self.log.remark(format!("the receipt is not complete: {}", fault.trouble.what));
+        }
+        Ok(Outcome::Done)
+    }
+}
