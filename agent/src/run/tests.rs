@@ -53,17 +53,17 @@ fn place(steps: &[(Step, Outcome)], step: Step) -> Option<usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn a_run_always_ends(goal in goal(), policy in policy(), outcomes in prop::collection::vec(outcome(), 0..80)) {
+    fn a_run_always_ends(goal in goal(), policy in policy(), outcomes in prop::collection::vec(outcome(), 0..40)) {
         let (_, run) = trace(goal, &policy, &outcomes);
         prop_assert_eq!(run.step, None);
     }
 
     #[test]
     fn the_app_is_stopped_only_after_a_last_look_saw_it_out(
-        goal in goal(), policy in policy(), outcomes in prop::collection::vec(outcome(), 0..80),
+        goal in goal(), policy in policy(), outcomes in prop::collection::vec(outcome(), 0..40),
     ) {
         let (steps, _) = trace(goal, &policy, &outcomes);
         if let Some(first) = place(&steps, Step::Restart) {
@@ -80,7 +80,7 @@ proptest! {
 
     #[test]
     fn nothing_is_put_back_unproven(
-        goal in goal(), policy in policy(), outcomes in prop::collection::vec(outcome(), 0..80),
+        goal in goal(), policy in policy(), outcomes in prop::collection::vec(outcome(), 0..40),
     ) {
         let (steps, _) = trace(goal, &policy, &outcomes);
         for (index, (step, _)) in steps.iter().enumerate() {
@@ -92,7 +92,7 @@ proptest! {
 
     #[test]
     fn what_was_taken_out_without_a_stop_is_undone(
-        policy in policy(), outcomes in prop::collection::vec(outcome(), 0..80),
+        policy in policy(), outcomes in prop::collection::vec(outcome(), 0..40),
     ) {
         let (steps, run) = trace(Goal::Restart, &policy, &outcomes);
         let Some(softened) = place(&steps, Step::Soften) else { return Ok(()) };
@@ -108,7 +108,7 @@ proptest! {
 
     #[test]
     fn an_app_that_was_stopped_ends_in_and_proven_or_out_and_said_aloud(
-        policy in policy(), outcomes in prop::collection::vec(outcome(), 0..80),
+        policy in policy(), outcomes in prop::collection::vec(outcome(), 0..40),
     ) {
         let (steps, run) = trace(Goal::Restart, &policy, &outcomes);
         if run.stopped {
@@ -128,7 +128,7 @@ proptest! {
 
     #[test]
     fn a_refused_or_held_run_has_touched_nothing(
-        goal in goal(), policy in policy(), outcomes in prop::collection::vec(outcome(), 0..80),
+        goal in goal(), policy in policy(), outcomes in prop::collection::vec(outcome(), 0..40),
     ) {
         let (steps, run) = trace(goal, &policy, &outcomes);
         if matches!(run.ending, Ending::Refused | Ending::Held) {
