@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use integration::request::Pending;
-use integration::world::World;
+use integration::world::{Redirects, World};
 
 #[test]
 fn the_last_server_is_refused_naming_the_numbers() {
@@ -76,4 +76,17 @@ fn a_second_run_is_told_who_has_the_app() {
     world.pitstop.run(&["restart", "webB"]).assert_code(0);
     first.wait().assert_code(0);
     request.assert_answered();
+}
+
+#[test]
+fn all_apps_of_a_host_restarted_at_once_leave_one_of_them_up() {
+    let world = World::builder().redirects(Redirects::ByPitstop).pitstop_line("hold = \"100ms\"").start();
+    let load = world.load(Duration::from_millis(300));
+    for _ in 0..3 {
+        load.wait_for_requests(50, Duration::from_secs(10));
+        let runs: Vec<_> = world.apps.iter().map(|app| world.pitstop.start(&["restart", app.name()])).collect();
+        let codes: Vec<_> = runs.into_iter().map(|run| run.wait().code).collect();
+        assert!(codes.contains(&Some(0)) && codes.iter().all(|code| matches!(code, Some(0 | 3 | 5))), "{codes:?}");
+    }
+    load.stop().assert_nothing_failed();
 }

@@ -1,5 +1,8 @@
 //! The way out: soften, take out, await out, last look.
 
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -7,15 +10,42 @@ use futures::future::join_all;
 use super::drain::describe;
 use super::preflight::Kills;
 use super::{Engine, Fault};
-use crate::config::settings::OnTimeout;
+use crate::config::settings::{Guard, OnTimeout};
 use crate::drain::Pace;
+use crate::haproxy::ServerState;
+use crate::rotation::admin::Admin;
 use crate::rotation::{Move, Rotation, RotationError};
 use crate::run::Outcome;
 
+/// How long another run of this host may take from the guard's word to its own drain.
+const TURN: Duration = Duration::from_secs(10);
+
 impl Engine<'_> {
+    /// The guard is asked again under a lock of this host's runs: several that begin at once all saw the others up.
     pub(super) async fn soften(&mut self) -> Result<Outcome, Fault> {
+        let _turn = self.turn().await?;
+        let guard = self.guard();
+        for balancer in &mut self.balancers {
+            let states = balancer.states().await?;
+            guard_is_kept(balancer, &states, &self.guarded, guard).await?;
+        }
         self.move_balancers(Move::Soften).await?;
         Ok(Outcome::Done)
+    }
+
+    /// Waits until no other run of this host is between the guard's word and its own way out. `None` where nobody can tell.
+    async fn turn(&self) -> Result<Option<File>, Fault> {
+        let path = self.request.state_dir.join("guard");
+        let Ok(file) = OpenOptions::new().create(true).append(true).mode(0o640).open(path) else { return Ok(None) };
+        let deadline = Instant::now() + TURN;
+        let pace = Pace::new();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(file)),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => self.rest(pace.pause()).await?,
+                Err(_) => return Ok(None),
+            }
+        }
     }
 
     /// `maint` everywhere, then the redirect is removed.
@@ -129,11 +159,7 @@ impl Engine<'_> {
                 let what = format!("{} no longer shows the app out: someone has put it back", balancer.name());
                 return Err(Fault::new(Outcome::NotOut, what, Some("find out who, then try again".to_owned())));
             }
-            for count in balancer.count_up(&states).await? {
-                if self.guarded.contains(&(balancer.name().to_owned(), count.backend.clone())) {
-                    count.check(guard)?;
-                }
-            }
+            guard_is_kept(balancer, &states, &self.guarded, guard).await?;
         }
         Ok(Outcome::Done)
     }
@@ -158,6 +184,21 @@ impl Engine<'_> {
         }
         Ok(())
     }
+}
+
+/// Asks the guard about the backends in which an entry of the app was up.
+async fn guard_is_kept(
+    balancer: &Admin,
+    states: &[ServerState],
+    guarded: &BTreeSet<(String, String)>,
+    guard: Guard,
+) -> Result<(), Fault> {
+    for count in balancer.count_up(states).await? {
+        if guarded.contains(&(balancer.name().to_owned(), count.backend.clone())) {
+            count.check(guard)?;
+        }
+    }
+    Ok(())
 }
 
 /// All errors in one fault, or nothing.

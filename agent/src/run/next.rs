@@ -106,7 +106,7 @@ impl Run {
                 self.reasserts += 1;
                 Some(Step::Soften)
             }
-            (Step::LastLook, BelowGuard) if self.second_try == SecondTry::Unused => {
+            (Step::Soften | Step::LastLook, BelowGuard) if self.second_try == SecondTry::Unused => {
                 self.second_try = SecondTry::Due;
                 Some(Step::Undo)
             }

@@ -107,7 +107,7 @@ pub enum Outcome {
     Interrupted,
     /// `Preflight` or `Claim`: another run holds the app.
     Held,
-    /// `LastLook`: too few others are up now.
+    /// `Soften` or `LastLook`: too few others are up now.
     BelowGuard,
     /// `LastLook`: a balancer no longer shows the server out.
     NotOut,
