@@ -8,6 +8,9 @@
     reason = "a test fails by panicking"
 )]
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -106,4 +109,42 @@ fn a_terminal_that_goes_away_during_the_drain_undoes() {
     assert!(is_in(&world));
     assert_eq!(world.apps[0].pid(), old);
     request.assert_answered();
+}
+
+/// HAProxy obeys a line also when its sender has gone, and it may be slow to do so.
+#[test]
+fn an_interrupt_while_an_act_is_under_way_undoes_that_act_too() {
+    let world = World::builder().start();
+    let behind = world.haproxy.socket();
+    let before = world.haproxy.folder().join("slow.sock");
+    let listener = UnixListener::bind(&before).unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let behind = behind.clone();
+            std::thread::spawn(move || slowly(client, &behind));
+        }
+    });
+    world.pitstop.replace(world.haproxy.socket().to_str().unwrap(), before.to_str().unwrap());
+    let run = world.pitstop.start(&["restart", "webA"]);
+    std::thread::sleep(Duration::from_millis(300));
+    run.signal(Signal::SIGINT);
+    run.wait().assert_code(5).assert_says(&["everything is as it was found"]);
+    std::thread::sleep(SLOW * 2);
+    assert!(is_in(&world), "{:?}", world.servers(0).map(|server| world.haproxy.status(&server)));
+}
+
+const SLOW: Duration = Duration::from_millis(800);
+
+/// One line to HAProxy and its answer back; a drain takes its time.
+fn slowly(mut client: UnixStream, behind: &Path) -> Option<()> {
+    let mut line = String::new();
+    BufReader::new(&client).read_line(&mut line).ok()?;
+    if line.contains("state drain") {
+        std::thread::sleep(SLOW);
+    }
+    let mut haproxy = UnixStream::connect(behind).ok()?;
+    haproxy.write_all(line.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    haproxy.read_to_end(&mut answer).ok()?;
+    client.write_all(&answer).ok()
 }
