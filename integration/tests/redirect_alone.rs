@@ -43,7 +43,6 @@ fn nothing_is_dropped(world: &World) {
     let before = app.pid();
     let outcome = world.pitstop.run(&["restart", app.name()]);
     outcome.assert_code(0);
-    eprintln!("{}{}", outcome.stderr, outcome.stdout);
     assert_ne!(app.pid(), before);
     load.wait_for_requests(200, LONG * 5);
     let summary = load.stop();

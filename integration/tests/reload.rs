@@ -35,7 +35,6 @@ fn nothing_is_dropped(version: &'static str, redirects: Redirects) {
     assert!(!request.has_ended());
     let outcome = run.wait();
     outcome.assert_code(0);
-    eprintln!("{}{}", outcome.stderr, outcome.stdout);
     assert_eq!(request.assert_answered().pid, old);
     assert_ne!(world.apps[0].pid(), Some(old));
     load.wait_for_requests(100, SOON);

@@ -30,7 +30,6 @@ fn nothing_is_dropped_under(world: &World, options: Vec<Options>) {
     let before = app.pid();
     let outcome = world.pitstop.run(&["restart", app.name()]);
     outcome.assert_code(0);
-    eprintln!("{}{}", outcome.stderr, outcome.stdout);
     assert_ne!(app.pid(), before);
     loads.iter().for_each(|load| load.wait_for_requests(100, SOON));
     loads.into_iter().for_each(|load| load.stop().assert_nothing_failed());

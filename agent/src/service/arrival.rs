@@ -8,9 +8,27 @@ use super::{Identity, ServiceError};
 use crate::drain::Pace;
 use crate::process::Process;
 
-/// How long a process without a word from the pid file must hold the port before it is taken for the main one, and how long
-/// a command that failed may still turn out to have done its work. A daemon's first process holds the port for a moment too.
+/// How long a process without a word from the pid file must hold the port before it is taken for the main one, for a daemon's
+/// first process holds it for a moment too; and how long a command that failed, or a process that ended, may still turn out to
+/// have done its work.
 pub(super) const SETTLE: Duration = Duration::from_secs(1);
+
+/// How things stood before the command.
+#[derive(Debug)]
+pub(super) struct Before {
+    /// The app's processes.
+    old: Vec<Process>,
+    /// What the pid file said, true or not.
+    named: Option<u32>,
+}
+
+impl Before {
+    /// To be called before the command is started; `old` are the app's processes that count as its old ones.
+    pub(super) async fn new(finder: &Finder, old: Vec<Process>) -> Self {
+        let named = finder.named_pid().await;
+        Self { old, named }
+    }
+}
 
 /// Why the wait ended.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +36,9 @@ pub(super) enum Missed {
     /// The command failed, and after [`SETTLE`] there is nothing new.
     #[error("the command failed")]
     Failed,
+    /// A process that the pid file names has ended, and for [`SETTLE`] nothing has come in its place.
+    #[error("process {0} has ended")]
+    Ended(u32),
     /// The deadline passed.
     #[error("gave up at the deadline")]
     Late,
@@ -31,24 +52,26 @@ pub(super) struct NotArrived {
     pub(super) doubt: Option<ServiceError>,
 }
 
-/// Waits until a process that is none of `old` is the app's main process and holds its port: its success, never
+/// Waits until a process that was not there `before` is the app's main process and holds its port: its success, never
 /// the command's. A command that ends well is waited out until the deadline, for managers report before they are done.
 pub(super) async fn arrival(
     finder: &Finder,
-    old: &[Process],
+    before: &Before,
     child: &mut Child,
     deadline: Instant,
 ) -> Result<Identity, NotArrived> {
     let pace = Pace::new();
     let mut unnamed: Option<(Process, Instant)> = None;
     let mut failed: Option<Instant> = None;
+    let mut started: Option<u32> = None;
+    let mut gone: Option<Instant> = None;
     loop {
         // Before the look, so that what the command did before it ended is seen by it.
         let ended = child.ended().ok().flatten();
         let found = finder.find().await;
         let now = Instant::now();
         let fresh = match &found {
-            Ok(Some(family)) if family.listens && !old.contains(&family.main) => Some(family),
+            Ok(Some(family)) if family.listens && !before.old.contains(&family.main) => Some(family),
             _ => None,
         };
         match fresh {
@@ -72,11 +95,27 @@ pub(super) async fn arrival(
                 return Err(not_arrived(Missed::Failed, found.err()));
             }
         }
+        // Some remove their pid file when they end, so what it has said is kept.
+        let named = finder.named_pid().await.filter(|pid| Some(*pid) != before.named);
+        started = named.or(started);
+        match started.filter(|pid| fresh.is_none() && ended.is_some() && has_ended(*pid)) {
+            Some(pid) => {
+                let since = *gone.get_or_insert(now);
+                if now - since >= SETTLE {
+                    return Err(not_arrived(Missed::Ended(pid), found.err()));
+                }
+            }
+            None => gone = None,
+        }
         if now >= deadline {
             return Err(not_arrived(Missed::Late, found.err()));
         }
         tokio::time::sleep(pace.pause()).await;
     }
+}
+
+fn has_ended(pid: u32) -> bool {
+    matches!(Process::read(pid), Ok(None))
 }
 
 fn not_arrived(missed: Missed, doubt: Option<ServiceError>) -> NotArrived {

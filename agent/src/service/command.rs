@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
-use super::arrival::{NotArrived, arrival};
+use super::arrival::{Before, NotArrived, arrival};
 use super::child::{self, Child, Launcher};
 use super::family::Finder;
 use super::{Identity, Notify, Service, ServiceError};
@@ -95,8 +95,9 @@ impl Service for Command {
             .into_iter()
             .chain(before.map(|identity| identity.main))
             .collect();
+        let at_first = Before::new(&self.finder, old).await;
         let mut child = self.launcher.spawn(&self.restart, notify)?;
-        match arrival(&self.finder, &old, &mut child, deadline).await {
+        match arrival(&self.finder, &at_first, &mut child, deadline).await {
             Ok(identity) => {
                 if let Ok(Some(status)) = child.ended()
                     && !status.success()

@@ -104,6 +104,13 @@ impl Finder {
         .await
     }
 
+    /// The process id in the pid file, whatever has become of that process.
+    pub(super) async fn named_pid(&self) -> Option<u32> {
+        let path = self.pidfile.clone()?;
+        let read = move || read_pidfile(&path);
+        blocking(read).await.ok().flatten().map(|named| named.pid)
+    }
+
     /// The live processes named by the pid file and by `PIDFILE.2`, where gunicorn's successor puts itself.
     pub(super) fn named(&self) -> Vec<Process> {
         let Some(pidfile) = &self.pidfile else {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use nix::sys::signal::Signal as Number;
 
-use super::arrival::arrival;
+use super::arrival::{Before, arrival};
 use super::child::{self, Launcher};
 use super::family::{self, Family, Finder, Holder};
 use super::{Identity, Note, Notify, Service, ServiceError};
@@ -142,11 +142,12 @@ impl Signal {
             note_gone(family.main, notify);
         }
         let old: Vec<Process> = old.iter().map(|family| family.main).collect();
+        let before = Before::new(&self.finder, old).await;
         let mut child = self
             .launcher
             .spawn(start, notify)
             .map_err(ServiceError::after_a_touch)?;
-        arrival(&self.finder, &old, &mut child, deadline)
+        arrival(&self.finder, &before, &mut child, deadline)
             .await
             .map_err(|missing| {
                 let status = child.ended().ok().flatten();
