@@ -137,6 +137,7 @@ pub(crate) fn requirements(ready: Vec<Probe>) -> Result<Vec<Requirement>, ProbeE
         on_alert: vec![],
         redirect: None,
         drain: Drain {
+            idle_after: Duration::from_secs(10),
             timeout: Duration::ZERO,
             on_timeout: OnTimeout::Abort,
             sticky_grace: Duration::ZERO,
