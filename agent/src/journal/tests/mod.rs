@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod debt;
-
+mod writer;
 
 use std::fs;
 use std::io::Write;
