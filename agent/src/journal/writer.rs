@@ -6,7 +6,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::record::{Entry, Record, VERSION};
-use super::{JournalError, app_dir};
+use super::{History, JournalError, app_dir, history};
+
+/// From how many bytes on a run begins a new journal.
+const LARGE: u64 = 4 << 20;
 
 /// One run's hand on its app's journal.
 #[derive(Debug)]
@@ -24,10 +27,14 @@ pub struct Journal {
 impl Journal {
     /// Opens the journal of `app` for `run`; the caller holds the app's claim.
     ///
-    /// A torn last record (a write cut by a power loss) is dropped. On return the file and its folder are on disk.
+    /// A torn last record (a write cut by a power loss) is dropped. A journal above 4 MiB that nobody needs any more becomes
+    /// `journal.1`, in place of an older one. On return the file and its folder are on disk.
     pub fn open(state_dir: &Path, app: &str, run: &str) -> Result<Self, JournalError> {
         let dir = create_app_dir(state_dir, app)?;
         let path = dir.join("journal");
+        if fs::metadata(&path).is_ok_and(|file| file.len() > LARGE) {
+            set_aside(&path, &history(state_dir, app)?);
+        }
         let mut file = OpenOptions::new()
             .create(true)
             .read(true)
@@ -89,6 +96,16 @@ pub(super) fn create_app_dir(state_dir: &Path, app: &str) -> Result<PathBuf, Jou
 fn sync_dir(dir: &Path) -> Result<(), JournalError> {
     let dir_or_here = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir_or_here).and_then(|dir| dir.sync_all()).map_err(JournalError::io(dir))
+}
+
+/// Sets a journal aside from which nothing is owed and nothing is to be finished. It serves as well if it can't be.
+fn set_aside(path: &Path, history: &History) {
+    if history.debt.is_some() || history.last.as_ref().is_some_and(|last| !last.ended()) {
+        return;
+    }
+    if let Err(error) = fs::rename(path, path.with_extension("1")) {
+        tracing::warn!(%error, "the journal is large, and could not be set aside");
+    }
 }
 
 /// Returns how long the file is then.

@@ -1,8 +1,11 @@
 //! What is owed after which runs.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
 
-use super::super::{Debt, Found, Journal, Record, debt, history};
+use super::super::{Debt, Entry, Found, Journal, Record, app_dir, debt, history};
+use crate::config::settings::Label;
 use crate::run::{Ending, Goal};
 
 const READY: u32 = 0;
@@ -63,7 +66,7 @@ impl World {
 
 const AS_IT_WAS: &[Seen<'_>] = &[("srvs/webA", READY, 100), ("srvs/webA2", MAINT, 50)];
 
-fn balancers(found: &[(&str, &[Seen<'_>])]) -> BTreeMap<crate::config::settings::Label, Vec<Found>> {
+fn balancers(found: &[(&str, &[Seen<'_>])]) -> BTreeMap<Label, Vec<Found>> {
     let entry = |(server, admin, weight): &Seen<'_>| Found {
         server: server.parse().unwrap(),
         backup: false,
@@ -166,13 +169,16 @@ fn an_in_that_was_killed_while_the_weight_rose_owes_the_full_weight_and_every_en
 fn a_long_journal_is_folded_one_run_at_a_time() {
     let world = World::new();
     world.stays_out("first");
-    let act = |n: u32| Record::ActIntent { on: "lb1".into(), what: format!("set weight srvs/webA {n}") };
-    for run in 0..100 {
-        let mut records: Vec<_> = (0..998).map(act).collect();
-        records.push(Record::End { ending: Ending::Undone });
-        Journal::open(world.0.path(), "web", &format!("run {run}")).unwrap().append(&records).unwrap();
-    }
+    let line =
+        |run, seq, record| Entry { v: 1, seq, run: format!("run {run}"), at: "t".into(), record }.to_line().unwrap();
+    let act = |seq| Record::ActIntent { on: "lb1".into(), what: format!("set weight srvs/webA {seq}") };
+    let end = || Record::End { ending: Ending::Undone };
+    let run = |run| (1..1000).map(move |seq| line(run, seq, act(seq))).chain([line(run, 1000, end())]);
+    let lines: String = (0..100).flat_map(run).collect();
+    let path = app_dir(world.0.path(), "web").join("journal");
+    OpenOptions::new().append(true).open(path).unwrap().write_all(lines.as_bytes()).unwrap();
+
     let history = history(world.0.path(), "web").unwrap();
     assert_eq!(history.debt, owed("first"));
-    assert_eq!(history.last.map(|last| (last.run, last.records.len())), Some(("run 99".to_owned(), 999)));
+    assert_eq!(history.last.map(|last| (last.run, last.records.len())), Some(("run 99".to_owned(), 1000)));
 }
