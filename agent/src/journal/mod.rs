@@ -3,6 +3,7 @@
 //! Under the state directory each app has a folder: `apps/APP/journal`, to which every run appends, and `apps/APP/claim`.
 
 mod claim;
+mod debt;
 mod record;
 mod replay;
 #[cfg(test)]
@@ -14,8 +15,9 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access};
 
 pub use claim::{Claim, ClaimError, Holder};
+pub use debt::Debt;
 pub use record::{Entry, Found, Record};
-pub use replay::{Last, last_run};
+pub use replay::{History, Last, debt, history, last_run};
 pub use writer::Journal;
 
 /// The folder of one app under the state directory.

@@ -6,7 +6,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::record::{Entry, Record, VERSION};
-use super::{JournalError, app_dir};
+use super::{History, JournalError, app_dir, history};
+
+/// From how many bytes on a run begins a new journal.
+const LARGE: u64 = 4 << 20;
 
 /// One run's hand on its app's journal.
 #[derive(Debug)]
@@ -15,15 +18,23 @@ pub struct Journal {
     path: PathBuf,
     run: String,
     seq: u64,
+    /// How long the file is up to the last record that was appended whole.
+    good: u64,
+    /// Whether the file may go on after that with a fragment, which an append must not follow.
+    torn: bool,
 }
 
 impl Journal {
     /// Opens the journal of `app` for `run`; the caller holds the app's claim.
     ///
-    /// A torn last record (a write cut by a power loss) is dropped. On return the file and its folder are on disk.
+    /// A torn last record (a write cut by a power loss) is dropped. A journal above 4 MiB that nobody needs any more becomes
+    /// `journal.1`, in place of an older one. On return the file and its folder are on disk.
     pub fn open(state_dir: &Path, app: &str, run: &str) -> Result<Self, JournalError> {
         let dir = create_app_dir(state_dir, app)?;
         let path = dir.join("journal");
+        if fs::metadata(&path).is_ok_and(|file| file.len() > LARGE) {
+            set_aside(&path, &history(state_dir, app)?);
+        }
         let mut file = OpenOptions::new()
             .create(true)
             .read(true)
@@ -31,27 +42,38 @@ impl Journal {
             .mode(0o640)
             .open(&path)
             .map_err(JournalError::io(&path))?;
-        drop_torn_tail(&mut file).map_err(JournalError::io(&path))?;
+        let good = drop_torn_tail(&mut file).map_err(JournalError::io(&path))?;
         sync_dir(&dir)?;
-        Ok(Self { file, path, run: run.to_owned(), seq: 0 })
+        Ok(Self { file, path, run: run.to_owned(), seq: 0, good, torn: false })
     }
 
     /// Appends records; those that announce an act, and all before them, are on disk when this returns.
     ///
-    /// It blocks the thread on purpose: nothing else of the run may happen before.
+    /// It blocks the thread on purpose: nothing else of the run may happen before. After an error none of `records` is in the
+    /// journal, and a later call may succeed.
     pub fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
         self.write(records).map_err(JournalError::io(&self.path))
     }
 
     fn write(&mut self, records: &[Record]) -> std::io::Result<()> {
-        let mut lines = String::new();
-        for record in records {
-            self.seq += 1;
-            let (run, record) = (self.run.clone(), record.clone());
-            lines += &Entry { v: VERSION, seq: self.seq, run, at: now(), record }.to_line()?;
+        if self.torn {
+            self.file.set_len(self.good)?;
+            self.torn = false;
         }
-        self.file.write_all(lines.as_bytes())?;
-        if records.iter().any(Record::must_last) { self.file.sync_data() } else { Ok(()) }
+        let mut lines = String::new();
+        for (seq, record) in (self.seq + 1..).zip(records) {
+            lines += &Entry { v: VERSION, seq, run: self.run.clone(), at: now(), record: record.clone() }.to_line()?;
+        }
+        let must_last = records.iter().any(Record::must_last);
+        let written = self.file.write_all(lines.as_bytes());
+        let written = written.and_then(|()| if must_last { self.file.sync_data() } else { Ok(()) });
+        if written.is_err() {
+            self.torn = self.file.set_len(self.good).is_err();
+            return written;
+        }
+        self.seq += records.len() as u64;
+        self.good += lines.len() as u64;
+        Ok(())
     }
 }
 
@@ -76,10 +98,24 @@ fn sync_dir(dir: &Path) -> Result<(), JournalError> {
     File::open(dir_or_here).and_then(|dir| dir.sync_all()).map_err(JournalError::io(dir))
 }
 
-fn drop_torn_tail(file: &mut File) -> std::io::Result<()> {
+/// Sets a journal aside from which nothing is owed and nothing is to be finished. It serves as well if it can't be.
+fn set_aside(path: &Path, history: &History) {
+    if history.debt.is_some() || history.last.as_ref().is_some_and(|last| !last.ended()) {
+        return;
+    }
+    if let Err(error) = fs::rename(path, path.with_extension("1")) {
+        tracing::warn!(%error, "the journal is large, and could not be set aside");
+    }
+}
+
+/// Returns how long the file is then.
+fn drop_torn_tail(file: &mut File) -> std::io::Result<u64> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(0))?;
     file.read_to_end(&mut bytes)?;
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    if whole < bytes.len() { file.set_len(whole as u64) } else { Ok(()) }
+    if whole < bytes.len() {
+        file.set_len(whole as u64)?;
+    }
+    Ok(whole as u64)
 }

@@ -1,6 +1,9 @@
 //! Promises of the journal and the claim, on a real file system.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod debt;
+mod writer;
+
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,7 +19,11 @@ fn records() -> Vec<Record> {
         Record::Begin { goal: Goal::Restart, who: "me".into(), reason: None, boot_id: "b".into() },
         Record::StepIntent { step: Step::Soften },
         Record::ActIntent { on: "lb1".into(), what: "set server srvs/webA state drain".into() },
-        Record::StepOutcome { step: Step::Soften, outcome: Outcome::Done, why: Some("a \"reason\"\nwith lines".into()) },
+        Record::StepOutcome {
+            step: Step::Soften,
+            outcome: Outcome::Done,
+            why: Some("a \"reason\"\nwith lines".into()),
+        },
     ]
 }
 
