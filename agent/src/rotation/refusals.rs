@@ -90,8 +90,7 @@ impl Refusals {
         for (iptables, sources) in self.programs() {
             let listing = iptables.list(Table::Filter, true).await?;
             let wanted: Vec<String> = sources.iter().map(|source| self.rule(*source)).collect();
-            let plan = CHAIN.plan(&listing, &wanted, &|rule| self.ours(rule));
-            if !plan.add.is_empty() {
+            if !CHAIN.is_complete(&listing, &wanted, &|rule| self.ours(rule)) {
                 return Err(RulesError::NotCounting);
             }
             for (source, wanted) in sources.iter().zip(&wanted) {
