@@ -9,6 +9,7 @@
 //! | [`log`] | journal and events, in this order |
 //! | [`interrupt`] | Ctrl-C and signals |
 
+mod advice;
 mod back;
 pub mod fault;
 pub mod interrupt;

@@ -1,13 +1,11 @@
 //! Looks at everything that a run will need, and touches nothing. `pitstop check` is this step alone.
 
-use std::fs;
-use std::path::Path;
-
 use serde::Serialize;
 
+use super::advice::Configs;
 use super::fault::chain;
 use super::{Engine, Fault};
-use crate::config::settings::{Balancer, Guard, RedirectDriver, Unlisted, Unreachable};
+use crate::config::settings::{Guard, RedirectDriver, Unlisted, Unreachable};
 use crate::haproxy::{Kinds, ServerId, ServerState, StatScope};
 use crate::journal::{self, Claim, ClaimError};
 use crate::rotation::admin::Admin;
@@ -53,15 +51,19 @@ pub enum Kills {
 }
 
 impl Finding {
-    fn good(what: impl Into<String>) -> Self {
+    pub(super) fn good(what: impl Into<String>) -> Self {
         Self { severity: Severity::Good, what: what.into(), hint: None }
     }
 
-    fn warning(what: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(super) fn note(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, what: what.into(), hint: Some(hint.into()) }
+    }
+
+    pub(super) fn warning(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, what: what.into(), hint: Some(hint.into()) }
     }
 
-    fn error(what: impl Into<String>, hint: Option<String>) -> Self {
+    pub(super) fn error(what: impl Into<String>, hint: Option<String>) -> Self {
         Self { severity: Severity::Error, what: what.into(), hint }
     }
 }
@@ -102,8 +104,11 @@ impl Engine<'_> {
         findings.extend(self.inspect_journal());
         findings.extend(self.inspect_balancers().await);
         findings.extend(self.inspect_ports().await);
+        let configs = Configs::read(&self.app.balancers);
+        findings.extend(self.inspect_config(&configs));
+        findings.extend(self.inspect_programs());
         if self.request.goal != Goal::In {
-            findings.extend(self.inspect_kills());
+            findings.extend(self.inspect_kills(&configs));
         }
         if self.request.goal == Goal::Restart {
             match self.service.check().await {
@@ -291,11 +296,11 @@ impl Engine<'_> {
         findings
     }
 
-    fn inspect_kills(&mut self) -> Vec<Finding> {
+    fn inspect_kills(&mut self, configs: &Configs) -> Vec<Finding> {
         self.kills = match self.app.drain.kills_on_down {
             Some(true) => Kills::Yes,
             Some(false) => Kills::No,
-            None => self.kills_by_config(),
+            None => self.kills_by_config(configs),
         };
         if self.kills != Kills::Unknown {
             return Vec::new();
@@ -314,11 +319,12 @@ impl Engine<'_> {
         )
     }
 
-    fn kills_by_config(&self) -> Kills {
+    fn kills_by_config(&self, configs: &Configs) -> Kills {
         let servers = || self.app.servers.iter().chain(&self.app.backups);
         let mut kills = Kills::No;
         for balancer in &self.app.balancers {
-            match servers().map(|server| kills_here(balancer, server)).max_by_key(|kills| *kills as u8) {
+            let config = configs.of(balancer);
+            match servers().map(|server| kills_here(config, server)).max_by_key(|kills| *kills as u8) {
                 Some(Kills::Yes) => return Kills::Yes,
                 Some(Kills::No) => {}
                 Some(Kills::Unknown) | None => kills = Kills::Unknown,
@@ -328,21 +334,12 @@ impl Engine<'_> {
     }
 }
 
-fn kills_here(balancer: &Balancer, server: &ServerId) -> Kills {
-    let Some(path) = &balancer.config else { return Kills::Unknown };
-    match read_config(path) {
-        Some(config) => match config.kills_on_down(server.backend.as_str(), server.server.as_str()) {
-            Some(true) => Kills::Yes,
-            Some(false) => Kills::No,
-            None => Kills::Unknown,
-        },
+fn kills_here(config: Option<&haproxy_cfg::Config>, server: &ServerId) -> Kills {
+    match config.and_then(|config| config.kills_on_down(server.backend.as_str(), server.server.as_str())) {
+        Some(true) => Kills::Yes,
+        Some(false) => Kills::No,
         None => Kills::Unknown,
     }
-}
-
-fn read_config(path: &Path) -> Option<haproxy_cfg::Config> {
-    let text = fs::read_to_string(path).ok()?;
-    haproxy_cfg::Config::parse(&path.display().to_string(), &text).ok()
 }
 
 fn describe(states: &[ServerState]) -> String {
