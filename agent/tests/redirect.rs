@@ -693,6 +693,39 @@ fn a_closed_gate_turns_away_new_connections_but_not_probes_nor_what_is_establish
 }
 
 #[test]
+fn a_gate_is_closed_also_where_somebody_has_got_before_its_jump() {
+    for (variant, program, _) in VARIANTS {
+        alone(move || async move {
+            app("127.0.0.1:1000");
+            let gate = Gate::with_variant("127.0.0.1:1000".parse().unwrap(), variant);
+            gate.close().await.unwrap();
+            sh(&format!("{program} -I INPUT 1 -i lo -j ACCEPT"));
+            assert!(answers("127.0.0.1:1000"));
+            gate.close().await.unwrap();
+            assert!(!answers("127.0.0.1:1000"));
+            assert_eq!(count(program, "--dport 1000"), 1);
+            gate.open().await.unwrap();
+            assert!(answers("127.0.0.1:1000"));
+        });
+    }
+}
+
+#[test]
+fn a_gate_that_lets_a_connection_through_is_not_called_closed() {
+    for (variant, program, _) in VARIANTS {
+        alone(move || async move {
+            app("127.0.0.1:1000");
+            let gate = Gate::with_variant("127.0.0.1:1000".parse().unwrap(), variant);
+            // Whoever carries the mark passes.
+            let mark = "-j MARK --set-mark 0x70697473";
+            sh(&format!("{program} -t mangle -A INPUT {mark}"));
+            let error = gate.close().await.unwrap_err();
+            assert!(matches!(error, RulesError::GateOpen { .. }), "{error:?}");
+        });
+    }
+}
+
+#[test]
 fn refused_checks_are_counted_by_source_and_at_once_also_under_a_firewall_that_drops() {
     for (variant, program, _) in VARIANTS {
         alone(move || async move {

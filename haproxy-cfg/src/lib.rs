@@ -39,6 +39,6 @@ pub use config::Config;
 pub use effective::Effective;
 pub use error::ParseError;
 pub use proxy::{Proxy, ProxyKind};
-pub use proxy_settings::{HttpReuse, ProxySettings};
+pub use proxy_settings::{HashType, HttpReuse, ProxySettings};
 pub use server::Server;
 pub use server_settings::{OnMarkedDown, OnMarkedUp, ServerSettings};

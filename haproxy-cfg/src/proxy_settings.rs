@@ -11,6 +11,8 @@ use crate::word::{Word, number};
 pub struct ProxySettings {
     /// `balance`: the algorithm; `None` where nothing is said, and HAProxy takes its own.
     pub balance: Effective<Option<String>>,
+    /// `hash-type`: whether a server's weight can change while HAProxy runs, where `balance` is by a hash.
+    pub hash_type: Effective<HashType>,
     /// `option redispatch`: a request whose server can't be reached may go to another.
     pub redispatch: Effective<bool>,
     /// `option persist`: clients stick even to a server that is down.
@@ -29,6 +31,15 @@ pub struct ProxySettings {
     pub cookie: Effective<Option<String>>,
 }
 
+/// How a hash finds its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HashType {
+    /// `map-based`: by a table made at the start; weights are fixed.
+    MapBased,
+    /// `consistent`: by a tree; weights may change.
+    Consistent,
+}
+
 /// Whether a connection to a server may serve another client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpReuse {
@@ -43,10 +54,27 @@ pub enum HttpReuse {
 }
 
 impl ProxySettings {
+    /// Whether no server's weight can change while HAProxy runs: `balance static-rr`, or one by a hash that is `map-based`
+    /// (configuration manual, 4.2, `balance` and `hash-type`). `None` where that can't be known.
+    pub fn has_fixed_weights(&self) -> Option<bool> {
+        let Some(algorithm) = self.balance.known()? else {
+            return Some(false);
+        };
+        let name = algorithm.split('(').next().unwrap_or_default();
+        match name {
+            "static-rr" => Some(true),
+            "source" | "uri" | "url_param" | "hdr" | "rdp-cookie" | "hash" => {
+                Some(*self.hash_type.known()? == HashType::MapBased)
+            }
+            _ => Some(false),
+        }
+    }
+
     /// What a backend has that nothing is said about.
     pub(crate) fn of_haproxy() -> Self {
         Self {
             balance: Effective::default(None),
+            hash_type: Effective::default(HashType::MapBased),
             redispatch: Effective::default(false),
             persist: Effective::default(false),
             retries: Effective::default(3),
@@ -62,6 +90,7 @@ impl ProxySettings {
     pub(crate) fn unknown(line: usize) -> Self {
         Self {
             balance: Effective::Unknown { line },
+            hash_type: Effective::Unknown { line },
             redispatch: Effective::Unknown { line },
             persist: Effective::Unknown { line },
             retries: Effective::Unknown { line },
@@ -79,6 +108,9 @@ impl ProxySettings {
         let text = || first.and_then(Word::known).map(str::to_owned);
         match keyword {
             "balance" => self.balance.set(place, text().map(Some)),
+            "hash-type" => self
+                .hash_type
+                .set(place, text().and_then(|method| hash_type(&method))),
             "retries" => self.retries.set(place, number(first)),
             "cookie" => self.cookie.set(place, text().map(Some)),
             "http-reuse" => self
@@ -129,6 +161,14 @@ impl ProxySettings {
             Some(_) => {}
             None => *self = Self::unknown(place.line),
         }
+    }
+}
+
+fn hash_type(method: &str) -> Option<HashType> {
+    match method {
+        "map-based" => Some(HashType::MapBased),
+        "consistent" => Some(HashType::Consistent),
+        _ => None,
     }
 }
 

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use haproxy_cfg::{Config, Effective, HttpReuse, OnMarkedDown, OnMarkedUp, Server};
+use haproxy_cfg::{Config, Effective, HashType, HttpReuse, OnMarkedDown, OnMarkedUp, Server};
 
 fn config(text: &str) -> Config {
     Config::parse("haproxy.cfg", text).unwrap()
@@ -58,6 +58,25 @@ fn what_is_not_said_is_haproxys_default() {
     assert_eq!(settings.http_reuse, of_haproxy(HttpReuse::Safe));
     assert_eq!(settings.timeout_check, of_haproxy(None));
     assert_eq!(settings.balance, of_haproxy(None));
+    assert_eq!(settings.hash_type, of_haproxy(HashType::MapBased));
+}
+
+#[test]
+fn weights_are_fixed_by_static_rr_and_by_a_hash_that_is_map_based() {
+    let fixed = |lines: &str| {
+        let config = config(&format!("backend b\n{lines}"));
+        config.backend("b").unwrap().settings.has_fixed_weights()
+    };
+    for lines in ["", " balance leastconn\n", " balance random(2)\n", " balance first\n"] {
+        assert_eq!(fixed(lines), Some(false), "{lines}");
+    }
+    assert_eq!(fixed(" balance static-rr\n"), Some(true));
+    for hash in ["source", "uri depth 3", "url_param id", "hdr(host)", "rdp-cookie(a)", "hash src"] {
+        let balance = format!(" balance {hash}\n");
+        assert_eq!(fixed(&balance), Some(true), "{hash}");
+        assert_eq!(fixed(&format!("{balance} hash-type consistent wt6\n")), Some(false), "{hash}");
+        assert_eq!(fixed(&format!("{balance} hash-type \"$TYPE\"\n")), None, "{hash}");
+    }
 }
 
 #[test]

@@ -40,7 +40,12 @@ fn request(arguments: &Arguments, goal: Goal, options: &RunOptions) -> Request {
 async fn perform(arguments: &Arguments, request: Request, options: &RunOptions) -> Result<ExitCode, CliError> {
     let settings = config::load(&arguments.config)?;
     let app = settings.app(&options.app)?;
-    let interrupt = Interrupt::listen(told_to_stop).map_err(|source| CliError::Start { source })?;
+    // A dry run has nothing to undo: a signal just ends it.
+    let interrupt = if options.dry_run {
+        Interrupt::never()
+    } else {
+        Interrupt::listen(told_to_stop).map_err(|source| CliError::Start { source })?
+    };
     let mut display: Box<dyn Listener + Send> =
         if arguments.is_json() { Box::new(JsonLines) } else { Box::new(Display::new()) };
     let engine = Engine::new(app, request, display.as_mut(), interrupt)?;

@@ -192,12 +192,16 @@ impl Connection {
 
 impl Turn {
     /// Both times are in steps of the kernel's tick (1 to 10 ms) and start out equal; when they are still equal,
-    /// a peer that spoke and never got an answer is told by the segments.
+    /// a peer that spoke and never got an answer is told by the segments. One that got answers may have asked again within
+    /// the tick of the last of them, so it counts as answered only after two ticks of silence.
     fn of(traffic: Traffic) -> Self {
-        let unanswered = traffic
+        const TWO_TICKS: u32 = 20;
+        let tie = traffic.last_data_received == traffic.last_data_sent;
+        let doubtful = tie && traffic.last_data_received < TWO_TICKS;
+        let owes = traffic
             .segments
-            .is_some_and(|segments| segments.received > 0 && segments.sent == 0);
-        if traffic.last_data_received < traffic.last_data_sent || unanswered {
+            .is_some_and(|segments| segments.received > 0 && (segments.sent == 0 || doubtful));
+        if traffic.last_data_received < traffic.last_data_sent || owes {
             Self::App
         } else {
             Self::Peer

@@ -103,11 +103,7 @@ impl Engine<'_> {
             self.log.acts_or_remark(ports.place(), &ports.acts(Move::PutBack));
             open_again(ports, &self.log).await?;
         }
-        if self.puts_all_back() {
-            for balancer in &mut self.balancers {
-                balancer.claim_all();
-            }
-        }
+        self.claim_entries();
         for balancer in &self.balancers {
             self.log.acts_or_remark(balancer.place(), &balancer.acts(Move::PutBack));
         }

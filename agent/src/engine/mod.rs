@@ -11,6 +11,7 @@
 //! | [`log`] | journal and events, in this order |
 //! | [`interrupt`] | Ctrl-C and signals |
 
+mod advice;
 mod back;
 mod claim;
 mod drain;
@@ -35,7 +36,7 @@ use crate::drain::Sighting;
 use crate::drain::sockets::Sockets;
 use crate::events::{Kind, Listener, Trouble};
 use crate::haproxy::ServerId;
-use crate::journal::{Claim, Record};
+use crate::journal::{Claim, Debt, Record};
 use crate::probe::{self, Requirement};
 use crate::rotation::admin::Admin;
 use crate::rotation::ports::Ports;
@@ -114,8 +115,8 @@ pub struct Engine<'a> {
     left_alone: Vec<(String, ServerId)>,
     /// Whether the last counters were read.
     counted: bool,
-    /// Whether the last run had to leave the app out: then the maintenance that is found is ours.
-    owed: bool,
+    /// What runs that had to leave the app out still owe it: maintenance that is theirs is ours.
+    owed: Option<Debt>,
     /// Where the app could not be put back.
     owing: Vec<String>,
 }
@@ -164,7 +165,7 @@ impl<'a> Engine<'a> {
             found_out: false,
             left_alone: Vec::new(),
             counted: true,
-            owed: false,
+            owed: None,
             owing: Vec::new(),
             app,
             request,
@@ -343,7 +344,7 @@ impl<'a> Engine<'a> {
 
     /// Whether the app was out by somebody's wish, and a restart leaves it so.
     fn leaves_out(&self) -> bool {
-        self.request.goal == Goal::Restart && self.found_out && !self.owed
+        self.request.goal == Goal::Restart && self.found_out && self.owed.is_none()
     }
 
     /// Whether there is a balancer whose counters and record can't be read.

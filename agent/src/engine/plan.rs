@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::Engine;
-use crate::rotation::admin::Admin;
 use crate::rotation::{Move, Rotation};
 use crate::run::{Goal, Step};
 
@@ -42,9 +41,7 @@ impl Engine<'_> {
         if self.request.goal == Goal::Restart {
             step(Step::Restart, self.service.acts().iter().map(|what| act("service", what)).collect());
         }
-        if self.puts_all_back() {
-            self.balancers.iter_mut().for_each(Admin::claim_all);
-        }
+        self.claim_entries();
         if self.request.goal != Goal::Out {
             step(Step::Ready, self.probes.iter().map(|probe| act("probe", &probe.probe.describe())).collect());
             step(Step::PutBack, [self.port_acts(Move::PutBack), self.balancer_acts(Move::PutBack)].concat());

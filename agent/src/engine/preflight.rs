@@ -1,15 +1,13 @@
 //! Looks at everything that a run will need, and touches nothing. `pitstop check` is this step alone.
 
-use std::fs;
-use std::path::Path;
-
 use serde::Serialize;
 
+use super::advice::Configs;
 use super::fault::chain;
 use super::{Engine, Fault};
-use crate::config::settings::{Balancer, Guard, RedirectDriver, Unlisted, Unreachable};
+use crate::config::settings::{Guard, RedirectDriver, Unlisted, Unreachable};
 use crate::haproxy::{ServerId, ServerState};
-use crate::journal::{self, Claim, ClaimError};
+use crate::journal::{self, Claim, ClaimError, Found};
 use crate::rotation::admin::Admin;
 use crate::rotation::guard;
 use crate::rotation::{RotationError, findings};
@@ -53,15 +51,19 @@ pub enum Kills {
 }
 
 impl Finding {
-    fn good(what: impl Into<String>) -> Self {
+    pub(super) fn good(what: impl Into<String>) -> Self {
         Self { severity: Severity::Good, what: what.into(), hint: None }
     }
 
-    fn warning(what: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(super) fn note(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, what: what.into(), hint: Some(hint.into()) }
+    }
+
+    pub(super) fn warning(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, what: what.into(), hint: Some(hint.into()) }
     }
 
-    fn error(what: impl Into<String>, hint: Option<String>) -> Self {
+    pub(super) fn error(what: impl Into<String>, hint: Option<String>) -> Self {
         Self { severity: Severity::Error, what: what.into(), hint }
     }
 }
@@ -102,8 +104,11 @@ impl Engine<'_> {
         findings.extend(self.inspect_journal());
         findings.extend(self.inspect_balancers().await);
         findings.extend(self.inspect_ports().await);
+        let configs = Configs::read(&self.app.balancers);
+        findings.extend(self.inspect_config(&configs));
+        findings.extend(self.inspect_programs());
         if self.request.goal != Goal::In {
-            findings.extend(self.inspect_kills());
+            findings.extend(self.inspect_kills(&configs));
         }
         if self.request.goal == Goal::Restart {
             match self.service.check().await {
@@ -122,11 +127,13 @@ impl Engine<'_> {
         if let Err(error) = journal::writable(&self.request.state_dir, app) {
             return vec![Finding::error(chain(&error), error.hint())];
         }
-        let last = journal::last_run(&self.request.state_dir, app);
-        self.owed = matches!(&last, Ok(Some(last)) if last.left_it_out());
-        match last {
-            Err(error) => vec![Finding::error(chain(&error), error.hint())],
-            Ok(Some(last)) if !last.ended() && Claim::holder(&self.request.state_dir, app).is_none() => {
+        let history = match journal::history(&self.request.state_dir, app) {
+            Err(error) => return vec![Finding::error(chain(&error), error.hint())],
+            Ok(history) => history,
+        };
+        self.owed = history.debt;
+        match history.last {
+            Some(last) if !last.ended() && Claim::holder(&self.request.state_dir, app).is_none() => {
                 let what = format!("run {} (begun {}) was interrupted and has not been finished", last.run, last.began);
                 if self.request.goal == Goal::In {
                     return vec![Finding::warning(what, "this run finishes it")];
@@ -134,7 +141,7 @@ impl Engine<'_> {
                 let hint = format!("`pitstop in {app}` proves the app and puts it back");
                 vec![Finding::error(what, Some(hint))]
             }
-            Ok(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -219,15 +226,30 @@ impl Engine<'_> {
         Ok(findings)
     }
 
-    /// Entries in somebody else's maintenance. `in` is the word of a person for all of them; and after a run that had to
-    /// leave the app out the maintenance is our own.
+    /// Entries in somebody else's maintenance. `in` is the word of a person for all of them; and what a run that had to leave the
+    /// app out has set is our own.
     pub(super) fn left_alone(&self, balancer: &Admin) -> Vec<ServerId> {
-        if self.puts_all_back() { Vec::new() } else { balancer.left_alone() }
+        if self.request.goal == Goal::In { Vec::new() } else { balancer.left_alone(self.owed_on(balancer.name())) }
     }
 
-    /// Whether entries found in maintenance are put back as well.
-    pub(super) fn puts_all_back(&self) -> bool {
-        self.request.goal == Goal::In || self.owed
+    /// What a run that had to leave the app out had found on this balancer.
+    pub(super) fn owed_on(&self, balancer: &str) -> &[Found] {
+        let found = self.owed.iter().flat_map(|debt| &debt.found).find(|(name, _)| name.as_str() == balancer);
+        found.map(|(_, found)| found.as_slice()).unwrap_or_default()
+    }
+
+    /// Makes ours, before they are put back, the entries that are: for `in` all, and else what is owed.
+    pub(super) fn claim_entries(&mut self) {
+        let debt = self.owed.take();
+        for balancer in &mut self.balancers {
+            let found = debt.iter().flat_map(|debt| &debt.found).find(|(name, _)| name.as_str() == balancer.name());
+            let owed = found.map(|(_, found)| found.as_slice()).unwrap_or_default();
+            match self.request.goal {
+                Goal::In => balancer.claim_all(owed),
+                Goal::Restart | Goal::Out => balancer.claim_owed(owed),
+            }
+        }
+        self.owed = debt;
     }
 
     /// The guard in force.
@@ -291,11 +313,11 @@ impl Engine<'_> {
         findings
     }
 
-    fn inspect_kills(&mut self) -> Vec<Finding> {
+    fn inspect_kills(&mut self, configs: &Configs) -> Vec<Finding> {
         self.kills = match self.app.drain.kills_on_down {
             Some(true) => Kills::Yes,
             Some(false) => Kills::No,
-            None => self.kills_by_config(),
+            None => self.kills_by_config(configs),
         };
         if self.kills != Kills::Unknown {
             return Vec::new();
@@ -314,11 +336,12 @@ impl Engine<'_> {
         )
     }
 
-    fn kills_by_config(&self) -> Kills {
+    fn kills_by_config(&self, configs: &Configs) -> Kills {
         let servers = || self.app.servers.iter().chain(&self.app.backups);
         let mut kills = Kills::No;
         for balancer in &self.app.balancers {
-            match servers().map(|server| kills_here(balancer, server)).max_by_key(|kills| *kills as u8) {
+            let config = configs.of(balancer);
+            match servers().map(|server| kills_here(config, server)).max_by_key(|kills| *kills as u8) {
                 Some(Kills::Yes) => return Kills::Yes,
                 Some(Kills::No) => {}
                 Some(Kills::Unknown) | None => kills = Kills::Unknown,
@@ -328,21 +351,12 @@ impl Engine<'_> {
     }
 }
 
-fn kills_here(balancer: &Balancer, server: &ServerId) -> Kills {
-    let Some(path) = &balancer.config else { return Kills::Unknown };
-    match read_config(path) {
-        Some(config) => match config.kills_on_down(server.backend.as_str(), server.server.as_str()) {
-            Some(true) => Kills::Yes,
-            Some(false) => Kills::No,
-            None => Kills::Unknown,
-        },
+fn kills_here(config: Option<&haproxy_cfg::Config>, server: &ServerId) -> Kills {
+    match config.and_then(|config| config.kills_on_down(server.backend.as_str(), server.server.as_str())) {
+        Some(true) => Kills::Yes,
+        Some(false) => Kills::No,
         None => Kills::Unknown,
     }
-}
-
-fn read_config(path: &Path) -> Option<haproxy_cfg::Config> {
-    let text = fs::read_to_string(path).ok()?;
-    haproxy_cfg::Config::parse(&path.display().to_string(), &text).ok()
 }
 
 fn describe(states: &[ServerState]) -> String {

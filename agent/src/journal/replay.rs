@@ -51,11 +51,6 @@ impl Last {
         })
     }
 
-    /// Whether it ended with the app out of rotation against its will; `pitstop out` means it.
-    pub fn left_it_out(&self) -> bool {
-        matches!(self.ending(), Some(Ending::StaysOut | Ending::PartlyIn | Ending::Stuck))
-    }
-
     pub(super) fn announced_an_act(&self) -> bool {
         self.records.iter().any(|record| matches!(record, Record::ActIntent { .. }))
     }

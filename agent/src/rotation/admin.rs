@@ -130,15 +130,15 @@ impl Admin {
         self.entries.iter().filter_map(|entry| entry.found.clone()).collect()
     }
 
-    /// Entries that someone else had in maintenance: they are left so.
-    pub fn left_alone(&self) -> Vec<ServerId> {
-        let alone = self.entries.iter().filter(|entry| !entry.is_ours());
+    /// Entries that someone else had in maintenance, given what earlier runs of ours had found: they are left so.
+    pub fn left_alone(&self, owed: &[Found]) -> Vec<ServerId> {
+        let alone = self.entries.iter().filter(|entry| !entry.is_ours() && entry.owed(owed).is_none());
         alone.map(|entry| entry.server.clone()).collect()
     }
 
-    /// Whether someone else had every entry in maintenance.
+    /// Whether every entry was found in maintenance.
     pub fn is_left_alone(&self) -> bool {
-        !self.entries.iter().any(Entry::is_ours)
+        self.entries.iter().all(|entry| !entry.is_ours())
     }
 
     /// Looks how every entry is, and keeps it as what undo restores.
@@ -245,11 +245,25 @@ impl Admin {
         self.shutdowns().map(|act| haproxy::Command::from(act).to_string()).collect()
     }
 
-    /// Treats every entry as ours, also one found in maintenance: `pitstop in` is the word of a person.
-    pub fn claim_all(&mut self) {
-        for found in self.entries.iter_mut().filter_map(|entry| entry.found.as_mut()) {
-            found.admin = 0;
-            found.up = true;
+    /// Treats every entry as ours, also one found in maintenance: `pitstop in` is the word of a person. The weight is that of
+    /// before a run of ours that changed it.
+    pub fn claim_all(&mut self, owed: &[Found]) {
+        for entry in &mut self.entries {
+            let before = owed.iter().find(|found| found.server == entry.server).map(|found| found.weight);
+            if let Some(found) = &mut entry.found {
+                found.admin = 0;
+                found.up = true;
+                found.weight = before.unwrap_or(found.weight);
+            }
+        }
+    }
+
+    /// Treats as ours what an earlier run of ours has put into maintenance, and found otherwise.
+    pub fn claim_owed(&mut self, owed: &[Found]) {
+        for entry in self.entries.iter_mut().filter(|entry| !entry.is_ours()) {
+            if let Some(found) = entry.owed(owed) {
+                entry.found = Some(found.clone());
+            }
         }
     }
 
@@ -465,6 +479,11 @@ impl Entry {
         !self.found.as_ref().is_some_and(|found| haproxy::AdminState(found.admin).in_maintenance())
     }
 
+    /// How an earlier run of ours found it, if that was not in maintenance.
+    fn owed<'f>(&self, owed: &'f [Found]) -> Option<&'f Found> {
+        owed.iter().find(|found| found.server == self.server && !haproxy::AdminState(found.admin).in_maintenance())
+    }
+
     /// Found draining, it goes back to that.
     fn was_draining(&self) -> bool {
         self.found.as_ref().is_some_and(|found| haproxy::AdminState(found.admin).forced_drain())
@@ -489,8 +508,8 @@ impl Rotation for Admin {
     async fn make(&mut self, step: Move) -> Result<(), RotationError> {
         let deadline = Instant::now() + PATIENCE;
         self.asserted = match step {
-            Move::Soften | Move::TakeOut => Some(step),
-            Move::PutBack | Move::Restore => None,
+            Move::Soften | Move::TakeOut if !self.read_only => Some(step),
+            _ => None,
         };
         if step == Move::Restore && !self.touched {
             return Ok(());

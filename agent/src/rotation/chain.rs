@@ -18,7 +18,9 @@ const LOCK: &str = "/run/pitstop/rules.lock";
 /// How often rules are read again after somebody changed them between our look and our act.
 const ROUNDS: usize = 5;
 
-/// A chain of ours and the built-in chains that jump to it, always as the first rule.
+/// A chain of ours and the built-in chains that jump to it, as the first rule when the jump is added. In the table `filter`,
+/// where a rule before ours may accept what ours would reject, a jump that has got behind others is moved up again; behind
+/// the jump to another chain of ours it may stay.
 #[derive(Debug, Clone, Copy)]
 pub struct Chain {
     /// In which table.
@@ -44,8 +46,25 @@ pub struct Plan {
 pub type Ours<'a> = &'a (dyn Fn(&Rule) -> Option<String> + Send + Sync);
 
 impl Chain {
-    /// What makes exactly `wanted` stand in the chain and the chain be in use. Pure.
+    /// What makes exactly `wanted` stand in the chain and the chain be in use, in `filter` before what is not ours. Pure.
     pub fn plan(&self, listing: &Listing, wanted: &[String], ours: Ours<'_>) -> Plan {
+        let mut plan = self.completing(listing, wanted, ours);
+        let late = self.from.iter().filter(|from| self.is_late(listing, from));
+        // In this order, for `-D` takes the first that matches.
+        plan.add.extend(late.flat_map(|from| {
+            let jump = self.jump();
+            [format!("-D {from} {jump}"), format!("-I {from} 1 {jump}")]
+        }));
+        plan
+    }
+
+    /// Whether all of `wanted` is there and in use, behind whatever other rules. Pure.
+    pub fn is_complete(&self, listing: &Listing, wanted: &[String], ours: Ours<'_>) -> bool {
+        self.completing(listing, wanted, ours).add.is_empty()
+    }
+
+    /// The same wherever the jump stands.
+    fn completing(&self, listing: &Listing, wanted: &[String], ours: Ours<'_>) -> Plan {
         let mut plan = self.clearing(listing, wanted, ours);
         if !listing.chains.iter().any(|chain| chain == self.name) {
             plan.add.push(format!("-N {}", self.name));
@@ -95,7 +114,7 @@ impl Chain {
             .collect()
     }
 
-    /// Whether all of `wanted` is there and in use, and nothing of ours says otherwise.
+    /// Whether all of `wanted` is there and in use, behind whatever other rules, and nothing of ours says otherwise.
     ///
     /// # Errors
     /// [`RulesError`]: then nothing is known.
@@ -106,12 +125,12 @@ impl Chain {
         ours: Ours<'_>,
     ) -> Result<bool, RulesError> {
         let listing = iptables.list(self.table, false).await?;
-        let plan = self.plan(&listing, wanted, ours);
+        let complete = self.is_complete(&listing, wanted, ours);
         let same = listing
             .of(self.name)
             .filter_map(ours)
             .all(|rule| wanted.contains(&rule));
-        Ok(plan.add.is_empty() && same)
+        Ok(complete && same)
     }
 
     /// Makes exactly `wanted` stand in the chain, the chain exist and be in use. May be repeated.
@@ -167,6 +186,19 @@ impl Chain {
     fn is_jump(&self, rule: &Rule) -> bool {
         rule.value("-j") == Some(self.name) && rule.value("--comment") == Some(COMMENT)
     }
+
+    /// Whether a rule of somebody else decides before our jump does.
+    fn is_late(&self, listing: &Listing, from: &str) -> bool {
+        let before = || listing.of(from).take_while(|rule| !self.is_jump(rule));
+        let there = listing.of(from).any(|rule| self.is_jump(rule));
+        self.table == Table::Filter && there && before().any(|rule| !is_jump_of_ours(rule))
+    }
+}
+
+/// Whether it jumps to any chain of ours.
+fn is_jump_of_ours(rule: &Rule) -> bool {
+    let ours = |chain: &str| chain.starts_with("PITSTOP-");
+    rule.value("-j").is_some_and(ours) && rule.value("--comment") == Some(COMMENT)
 }
 
 /// Waits for our turn. `None` where there is nowhere to keep the lock: a duplicate does no harm, refusing to act would.
@@ -244,5 +276,21 @@ mod tests {
         let plan = CHAIN.plan(&listing(&[JUMP, stale, RULE, RULE, JUMP]), &wanted, &ours);
         assert!(plan.add.is_empty());
         assert_eq!(plan.delete.len(), 3, "{plan:?}");
+    }
+
+    #[test]
+    fn a_jump_that_got_behind_foreign_rules_is_moved_up_and_one_behind_our_own_stays() {
+        let wanted = ["-p tcp --dport 1 -j DROP".to_owned()];
+        let foreign = "-A INPUT -i lo -j ACCEPT";
+        let other = "-A INPUT -m comment --comment pitstop -j PITSTOP-GATE";
+        let plan = |lines: &[&str]| CHAIN.plan(&listing(lines), &wanted, &ours);
+        let jump = "-m comment --comment pitstop -j OWN";
+        let moved = [format!("-D INPUT {jump}"), format!("-I INPUT 1 {jump}")];
+        assert_eq!(plan(&[other, foreign, JUMP, RULE]).add, moved);
+        assert_eq!(plan(&[other, JUMP, foreign, RULE]), Plan::default());
+        assert!(CHAIN.is_complete(&listing(&[foreign, JUMP, RULE]), &wanted, &ours));
+        // In `nat` whoever comes first is shown as a foreign rule instead.
+        let nat = Chain { table: Table::Nat, ..CHAIN };
+        assert_eq!(nat.plan(&listing(&[foreign, JUMP, RULE]), &wanted, &ours), Plan::default());
     }
 }

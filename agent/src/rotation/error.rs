@@ -104,6 +104,12 @@ pub enum RulesError {
         /// Foreign rules and listeners that may be the reason.
         culprits: Vec<String>,
     },
+    /// The gate's rule is there and first, and yet the app's port takes a connection without our mark.
+    #[error("the gate before {app} is closed, and yet a new connection gets through")]
+    GateOpen {
+        /// What was connected to.
+        app: SocketAddr,
+    },
     /// A connect failed in a way that says nothing about the check port.
     #[error("whether the check port of {app}, {check}, is closed could not be seen")]
     Unproved {
@@ -174,6 +180,12 @@ impl RulesError {
                 let port = check.port();
                 format!(
                     "delete the foreign rule, or let `pitstop in APP --adopt-rules` do so; a listener: ss -ltnp 'sport = :{port}'"
+                )
+            }
+            Self::GateOpen { app } => {
+                format!(
+                    "look for what leads it past the rules: ss -ltnp 'sport = :{}'; iptables-save; nft list ruleset",
+                    app.port()
                 )
             }
             Self::Unproved { .. } => {

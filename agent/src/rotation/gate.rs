@@ -1,9 +1,13 @@
 //! The gate: while it is closed, the app's own port takes no new connections but our probes. What is established goes on.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
 
 use super::chain::{COMMENT, Chain};
 use super::error::RulesError;
+use super::foreign::foreign_rules;
 use super::iptables::{Family, Iptables, Table, Variant};
 use super::mark::PROBE_MARK;
 use super::rule::Rule;
@@ -14,6 +18,9 @@ const CHAIN: Chain = Chain {
     from: &["INPUT"],
     jump_if: "",
 };
+
+/// How long the proof waits for an answer. A closed gate refuses within a millisecond.
+const SILENT_FOR: Duration = Duration::from_secs(1);
 
 /// The gate before one app's port. Every method may be repeated.
 #[derive(Debug, Clone)]
@@ -34,17 +41,40 @@ impl Gate {
         Self { listen, variant }
     }
 
-    /// Rejects new connections with a reset from now on, unless they carry [`PROBE_MARK`].
+    /// Rejects new connections with a reset from now on, unless they carry [`PROBE_MARK`], and proves it by a connect.
     ///
     /// # Errors
-    /// [`RulesError`]
+    /// [`RulesError`]; [`RulesError::GateOpen`] leaves the rule in place.
     pub async fn close(&self) -> Result<(), RulesError> {
         for iptables in self.programs() {
             CHAIN
                 .ensure(iptables, &[self.rule()], &|rule| self.ours(rule))
                 .await?;
         }
+        self.prove_closed().await
+    }
+
+    /// Only a connection that comes about proves anything against the gate: silence may be a firewall on outgoing packets. One
+    /// that foreign NAT rules may have led elsewhere proves nothing either.
+    async fn prove_closed(&self) -> Result<(), RulesError> {
+        for &family in Family::of(self.listen.ip()) {
+            let address = match self.listen.ip() {
+                address if address.is_unspecified() => family.loopback(),
+                address => address,
+            };
+            let app = SocketAddr::new(address, self.listen.port());
+            let connected = tokio::time::timeout(SILENT_FOR, TcpStream::connect(app)).await;
+            if matches!(connected, Ok(Ok(_))) && !self.is_led_elsewhere(family).await? {
+                return Err(RulesError::GateOpen { app });
+            }
+        }
         Ok(())
+    }
+
+    async fn is_led_elsewhere(&self, family: Family) -> Result<bool, RulesError> {
+        let port = self.listen.port();
+        let foreign = foreign_rules(&[family], self.variant, port, &|_| false).await?;
+        Ok(!foreign.is_empty())
     }
 
     /// Lets everybody in again, whatever else a firewall says.

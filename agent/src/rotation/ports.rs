@@ -1,6 +1,9 @@
 //! The kernel's side of an app's rotation as one driver: the redirect, and where no admin socket may be written,
 //! the count of refused checks and the gate.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 
 use super::gate::Gate;
@@ -15,6 +18,8 @@ pub struct Ports {
     redirect: Redirect,
     /// Counts refused checks by source, where only that tells that a balancer has noticed.
     refusals: Option<Refusals>,
+    /// How many entries each source checks.
+    entries: BTreeMap<IpAddr, u64>,
     /// Closes the traffic port to those who stick to a backup entry.
     gate: Option<Gate>,
     found: Option<Found>,
@@ -46,7 +51,7 @@ impl Ports {
         let refusals = Refusals::new(settings.check_port, &sources, redirect.families());
         let no_admin = settings.alone || app.balancers.iter().all(|balancer| balancer.socket.is_none());
         let gate = (no_admin && !app.backups.is_empty()).then(|| Gate::new(app.listen));
-        Some(Self { redirect, refusals: (known && !sources.is_empty()).then_some(refusals), gate, found: None, left_out: false })
+        Some(Self { redirect, refusals: (known && !sources.is_empty()).then_some(refusals), entries: entries(app), gate, found: None, left_out: false })
     }
 
     /// The redirect itself.
@@ -99,13 +104,29 @@ impl Ports {
         }
     }
 
-    /// The fewest checks that any known source was refused since the redirect was removed; `None` where no source is known.
+    /// The fewest checks that any entry of any known source was refused since the redirect was removed; `None` where no source
+    /// is known. Checks of one source look alike, so its entries are taken to be checked equally often.
     pub async fn refused(&self) -> Result<Option<u64>, RotationError> {
         match &self.refusals {
-            Some(refusals) => Ok(refusals.counts().await?.into_iter().map(|(_, count)| count).min()),
+            Some(refusals) => Ok(fewest(&refusals.counts().await?, &self.entries)),
             None => Ok(None),
         }
     }
+}
+
+/// How many entries each source checks: HAProxy counts to `fall` for each main entry by itself, and balancers behind one
+/// address, where each of them lists it, add up. Backup entries check the traffic port.
+fn entries(app: &App) -> BTreeMap<IpAddr, u64> {
+    let mut entries = BTreeMap::new();
+    for address in app.balancers.iter().flat_map(|balancer| &balancer.addresses) {
+        *entries.entry(address.to_canonical()).or_default() += app.servers.len() as u64;
+    }
+    entries
+}
+
+fn fewest(counts: &[(IpAddr, u64)], entries: &BTreeMap<IpAddr, u64>) -> Option<u64> {
+    let each = |(source, count): &(IpAddr, u64)| count / entries.get(source).copied().unwrap_or(1).max(1);
+    counts.iter().map(each).min()
 }
 
 #[async_trait]
@@ -160,5 +181,37 @@ impl Rotation for Ports {
 
     async fn standing(&mut self) -> Result<Standing, RotationError> {
         Ok(if self.redirect.present().await? { Standing::In } else { Standing::Out })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn refused_checks_are_counted_for_each_entry_that_a_source_checks() {
+        let text = r#"
+            [balancers.lb1]
+            addresses = ["10.0.0.5"]
+            [balancers.lb2]
+            addresses = ["10.0.0.5", "10.0.0.6"]
+            [apps.web]
+            servers = ["a/web", "b/web"]
+            listen = "127.0.0.1:1000"
+            redirect = { check_port = 2000, alone = true }
+            service = { systemd = "web.service" }
+            ready = [{ tcp = "127.0.0.1:1000" }]
+        "#;
+        let settings = config::parse("pitstop.toml".as_ref(), text).unwrap();
+        let entries = entries(settings.app("web").unwrap());
+        let (shared, alone) = ([10, 0, 0, 5].into(), [10, 0, 0, 6].into());
+        assert_eq!(entries, BTreeMap::from([(shared, 4), (alone, 2)]));
+        // One and a half rounds of two entries are not three checks of either.
+        assert_eq!(fewest(&[(shared, 100), (alone, 3)], &entries), Some(1));
+        assert_eq!(fewest(&[(shared, 11), (alone, 6)], &entries), Some(2));
+        assert_eq!(fewest(&[(shared, 12), (alone, 6)], &entries), Some(3));
     }
 }

@@ -1,5 +1,6 @@
 //! Counting refused checks: where no admin socket tells, a balancer is out once its last `fall` checks were refused.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::chain::{COMMENT, Chain};
@@ -41,6 +42,8 @@ impl Refusals {
         variant: Variant,
     ) -> Self {
         let mut sources: Vec<IpAddr> = sources.iter().map(IpAddr::to_canonical).collect();
+        let mut seen = HashSet::new();
+        sources.retain(|source| seen.insert(*source));
         if sources.is_empty() {
             sources.extend(families.iter().map(|family| anywhere(*family)));
         }
@@ -77,7 +80,8 @@ impl Refusals {
         Ok(())
     }
 
-    /// How many checks of each source were refused since [`start`](Self::start).
+    /// How many checks of each source were refused since [`start`](Self::start), whatever entry they were for and whichever
+    /// of the balancers behind that address they came from.
     ///
     /// # Errors
     /// [`RulesError::NotCounting`] when a rule is gone, for then its count is not zero but unknown; others as ever.
@@ -86,8 +90,7 @@ impl Refusals {
         for (iptables, sources) in self.programs() {
             let listing = iptables.list(Table::Filter, true).await?;
             let wanted: Vec<String> = sources.iter().map(|source| self.rule(*source)).collect();
-            let plan = CHAIN.plan(&listing, &wanted, &|rule| self.ours(rule));
-            if !plan.add.is_empty() {
+            if !CHAIN.is_complete(&listing, &wanted, &|rule| self.ours(rule)) {
                 return Err(RulesError::NotCounting);
             }
             for (source, wanted) in sources.iter().zip(&wanted) {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::arrival::{Before, NotArrived, arrival};
 use super::child::{self, Child, Launcher};
-use super::family::Finder;
+use super::family::{Family, Finder};
 use super::{Identity, Notify, Service, ServiceError};
 use crate::process::Process;
 
@@ -37,16 +37,18 @@ impl Command {
         }
     }
 
-    fn failure(
+    async fn failure(
         &self,
         child: &mut Child,
-        old: Option<Process>,
+        before: Option<&Family>,
         missing: NotArrived,
     ) -> ServiceError {
         let status = child.ended().ok().flatten();
         let mut error = child.failure(status);
-        let same = old.filter(|process| process.is_alive().unwrap_or(false));
-        error.what = match same {
+        let main = before
+            .map(|family| family.main)
+            .filter(|process| process.is_alive().unwrap_or(false));
+        error.what = match main {
             Some(process) => format!(
                 "process {} is still the app's main process ({}): {}",
                 process.pid, missing.missed, error.what
@@ -56,8 +58,9 @@ impl Command {
                 self.listen, missing.missed, error.what
             ),
         };
-        // A command that is over and left the same process did nothing; one that still runs may act yet.
-        error.touched = same.is_none() || status.is_none();
+        let now = self.finder.find().await.ok().flatten();
+        // A command that is over and left the same main process and workers did nothing; one that still runs may act yet.
+        error.touched = main.is_none() || now.as_ref() != before || status.is_none();
         match missing.doubt {
             Some(doubt) => error.because(doubt),
             None => error,
@@ -90,9 +93,10 @@ impl Service for Command {
         deadline: Instant,
         notify: Notify<'_>,
     ) -> Result<Identity, ServiceError> {
-        let running = self.finder.find().await?.map(|family| family.main);
+        let running = self.finder.find().await?;
         let old: Vec<Process> = running
-            .into_iter()
+            .iter()
+            .map(|family| family.main)
             .chain(before.map(|identity| identity.main))
             .collect();
         let at_first = Before::new(&self.finder, old).await;
@@ -106,7 +110,9 @@ impl Service for Command {
                 }
                 Ok(identity)
             }
-            Err(missing) => Err(self.failure(&mut child, running, missing)),
+            Err(missing) => Err(self
+                .failure(&mut child, running.as_ref(), missing)
+                .await),
         }
     }
 }

@@ -111,7 +111,7 @@ impl Systemd {
         }
     }
 
-    /// Asks systemd for the job. What it refuses was not begun; what it did not answer may have been.
+    /// Asks systemd for the job.
     async fn enqueue(&self, manager: &ManagerProxy<'_>) -> Result<OwnedObjectPath, ServiceError> {
         let asked = match self.action {
             Action::Restart => manager.restart_unit(&self.unit, "replace").await,
@@ -119,12 +119,11 @@ impl Systemd {
         };
         asked.map_err(|error| {
             let what = format!("systemd did not {} {}", self.verb(), self.unit);
-            match error {
-                zbus::Error::MethodError(..) | zbus::Error::FDO(_) => ServiceError::untouched(what)
-                    .with_hint(format!("as root: systemctl {} {}", self.verb(), self.unit)),
-                _ => {
-                    ServiceError::touched(what).with_hint(format!("systemctl status {}", self.unit))
-                }
+            if bus::is_refusal(&error) {
+                ServiceError::untouched(what)
+                    .with_hint(format!("as root: systemctl {} {}", self.verb(), self.unit))
+            } else {
+                ServiceError::touched(what).with_hint(format!("systemctl status {}", self.unit))
             }
             .because(error)
         })

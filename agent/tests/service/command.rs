@@ -81,3 +81,38 @@ fn a_command_that_only_stops_the_app_leaves_it_touched() {
         assert!(error.touched, "{error}");
     });
 }
+
+/// A master that keeps the listening socket whatever becomes of its worker.
+const FORKING: &str = "\
+import os, signal, socket, sys
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(('127.0.0.1', 8000))
+listener.listen()
+worker = os.fork()
+if worker:
+    open(sys.argv[1], 'w').write(str(worker))
+    os.wait()
+signal.pause()
+";
+
+#[test]
+fn a_command_that_fails_and_ends_a_worker_leaves_the_app_touched() {
+    in_world(async |world| {
+        world.write("forking.py", FORKING);
+        let app = format!(
+            "exec python3 {} {}",
+            world.show("forking.py"),
+            world.show("worker")
+        );
+        let app = world.script("forking", &app).remove(0);
+        let forked = format!("while [ ! -s {} ]; do sleep 0.01; done", world.show("worker"));
+        let start = world.script("start", &format!("{app} &\n{forked}"));
+        let main = world.apply(&service(world, &start), 10).await.unwrap();
+        let fail = format!("kill -9 $(cat {})\nexit 4", world.show("worker"));
+        let failing = service(world, &world.script("fail", &fail));
+        let error = world.apply(&failing, 60).await.unwrap_err();
+        assert!(main.is_alive().unwrap());
+        assert!(error.touched, "{error}");
+    });
+}

@@ -107,8 +107,22 @@ fn an_answer_owed_since_the_very_first_tick_is_seen() {
         segments: Some(Segments { received, sent }),
     };
     assert_eq!(Turn::of(traffic(1, 0)), Turn::App);
-    assert_eq!(Turn::of(traffic(1, 1)), Turn::Peer);
     assert_eq!(Turn::of(traffic(0, 0)), Turn::Peer);
+}
+
+#[test]
+fn a_question_in_the_tick_of_the_last_answer_is_not_taken_for_answered_until_two_ticks_were_silent() {
+    let traffic = |received, sent| Traffic {
+        last_data_sent: sent,
+        last_data_received: received,
+        segments: Some(Segments { received: 2, sent: 1 }),
+    };
+    for age in [0, 10, 19] {
+        assert_eq!(Turn::of(traffic(age, age)), Turn::App, "{age} ms");
+    }
+    assert_eq!(Turn::of(traffic(20, 20)), Turn::Peer);
+    // An answer in a later tick than the question.
+    assert_eq!(Turn::of(traffic(8, 4)), Turn::Peer);
 }
 
 prop_compose! {

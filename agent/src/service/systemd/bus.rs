@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use zbus::{Connection, connection};
+use zbus::{Connection, DBusError, connection};
 use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
 /// Every call ends by then. The calls only queue jobs or read, so systemd answers in milliseconds.
@@ -115,6 +115,37 @@ where
         .ok_or_else(|| zbus::Error::Failure(format!("the unit has no {name}; is it a service?")))
 }
 
+/// Whether this answer to a call that queues a job means that no job was queued. Anything else, such as the `NoReply` and
+/// `Disconnected` by which the bus speaks for a systemd that did not answer, leaves it open.
+pub(super) fn is_refusal(error: &zbus::Error) -> bool {
+    match error {
+        zbus::Error::MethodError(name, ..) => REFUSALS.contains(&name.as_str()),
+        zbus::Error::FDO(error) => REFUSALS.contains(&error.name().as_str()),
+        _ => false,
+    }
+}
+
+/// What systemd (`bus-common-errors.h`) and the bus answer before a transaction is put into effect.
+const REFUSALS: [&str; 17] = [
+    "org.freedesktop.DBus.Error.AccessDenied",
+    "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
+    "org.freedesktop.DBus.Error.InvalidArgs",
+    "org.freedesktop.DBus.Error.NameHasNoOwner",
+    "org.freedesktop.DBus.Error.ServiceUnknown",
+    "org.freedesktop.DBus.Error.UnknownInterface",
+    "org.freedesktop.DBus.Error.UnknownMethod",
+    "org.freedesktop.DBus.Error.UnknownObject",
+    "org.freedesktop.systemd1.BadUnitSetting",
+    "org.freedesktop.systemd1.JobTypeNotApplicable",
+    "org.freedesktop.systemd1.LoadFailed",
+    "org.freedesktop.systemd1.NoSuchUnit",
+    "org.freedesktop.systemd1.OnlyByDependency",
+    "org.freedesktop.systemd1.TransactionIsDestructive",
+    "org.freedesktop.systemd1.TransactionJobsConflicting",
+    "org.freedesktop.systemd1.TransactionOrderIsCyclic",
+    "org.freedesktop.systemd1.UnitMasked",
+];
+
 /// Asks polkit about our right to manage units. Whether it says yes proves nothing either way, for its rules may
 /// depend on the unit, which only systemd may tell it; that it answers is what counts.
 pub(super) async fn ask_polkit(connection: &Connection, start_time: u64) -> zbus::Result<()> {
@@ -133,4 +164,32 @@ pub(super) async fn ask_polkit(connection: &Connection, start_time: u64) -> zbus
         )
         .await
         .map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use zbus::message::Message;
+
+    use super::*;
+
+    fn answer(name: &str) -> zbus::Error {
+        let call = Message::method_call("/", "RestartUnit").build(&()).unwrap();
+        let reply = Message::error(&call.header(), name).build(&"no").unwrap();
+        reply.into()
+    }
+
+    #[test]
+    fn only_a_refusal_means_that_the_app_was_not_touched() {
+        for refused in ["systemd1.NoSuchUnit", "systemd1.UnitMasked", "DBus.Error.AccessDenied"] {
+            assert!(is_refusal(&answer(&format!("org.freedesktop.{refused}"))));
+        }
+        for open in ["NoReply", "Timeout", "TimedOut", "Disconnected", "Failed", "NoMemory"] {
+            let name = format!("org.freedesktop.DBus.Error.{open}");
+            assert!(!is_refusal(&answer(&name)), "{open}");
+        }
+        let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+        assert!(!is_refusal(&zbus::Error::from(late)));
+    }
 }
