@@ -39,14 +39,18 @@ impl TooFew {
 impl Count {
     /// Counts one backend's rows of `show stat`.
     ///
-    /// Up are those that HAProxy shows running, which excludes maintenance and drain, with a weight above 0. Backups do not count.
+    /// Up are those that HAProxy shows running, which excludes maintenance and drain, with a weight above 0. Backups do not count,
+    /// unless the app has no other entry here: then it serves when no other server is up, and so may other backups.
     pub fn of(rows: &[StatRow], own: &[ServerId]) -> Self {
-        let servers = || rows.iter().filter(|row| row.kind == StatKind::Server && row.bck == 0);
         let is_own = |row: &StatRow| own.iter().any(|server| row.is(server));
+        let all = || rows.iter().filter(|row| row.kind == StatKind::Server);
+        let is_backup = !all().any(|row| row.bck == 0 && is_own(row));
+        let servers = || all().filter(|row| is_backup || row.bck == 0);
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Self {
             backend: rows.first().map(|row| row.proxy.clone()).unwrap_or_default(),
-            own_up: servers().any(|row| is_own(row) && is_up(row)),
+            own_up: servers().any(|row| is_own(row) && is_up(row))
+                && !(is_backup && all().any(|row| row.bck == 0 && is_up(row))),
             others: count(servers().filter(|row| !is_own(row) && is_up(row)).count()),
             entries: count(servers().count()),
         }
