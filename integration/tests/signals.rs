@@ -17,6 +17,7 @@ use std::time::Duration;
 use integration::request::Pending;
 use integration::wait;
 use integration::world::World;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -147,4 +148,20 @@ fn slowly(mut client: UnixStream, behind: &Path) -> Option<()> {
     let mut answer = Vec::new();
     haproxy.read_to_end(&mut answer).ok()?;
     client.write_all(&answer).ok()
+}
+
+#[test]
+fn a_reader_that_stalls_does_not_hold_up_a_run() {
+    let world = World::builder().start();
+    let old = world.apps[0].pid();
+    let mut command = world.pitstop.command(&["--output", "json", "restart", "webA"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let unread = child.stdout.take().unwrap();
+    // As a longer run fills a pipe of the usual size.
+    fcntl(&unread, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    let ended = wait::exit_within(&mut child, SOON * 2);
+    child.kill().ok();
+    assert_eq!(ended.and_then(|status| status.code()), Some(0));
+    assert!(is_in(&world));
+    assert_ne!(world.apps[0].pid(), old);
 }

@@ -1,6 +1,7 @@
 //! What was typed: arguments, one file per command, the printer, exit codes, errors with hints.
 
 mod args;
+mod aside;
 mod check;
 mod error;
 mod phase;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::aside::{self, Aside};
 use super::args::{Arguments, InOptions, OutOptions, RunOptions};
 use super::progress::{Display, JsonLines};
 use super::{CliError, printer, receipt};
@@ -46,25 +47,28 @@ async fn perform(arguments: &Arguments, request: Request, options: &RunOptions) 
     } else {
         Interrupt::listen(told_to_stop).map_err(|source| CliError::Start { source })?
     };
-    let mut display: Box<dyn Listener + Send> =
-        if arguments.is_json() { Box::new(JsonLines) } else { Box::new(Display::new()) };
-    let engine = Engine::new(app, request, display.as_mut(), interrupt)?;
+    let json = arguments.is_json();
+    let mut display =
+        Aside::new(move || if json { Box::new(JsonLines) as Box<dyn Listener> } else { Box::new(Display::new()) });
+    let engine = Engine::new(app, request, &mut display, interrupt)?;
     if options.dry_run {
         return Ok(dry_run(engine, arguments.is_json()).await);
     }
     let report = engine.run().await;
-    drop(display);
-    if !arguments.is_json() {
-        conclude(&report);
+    display.finish();
+    let code = report.ending.exit_code();
+    if !json {
+        aside::say_last(move || conclude(&report));
     }
-    Ok(ExitCode::from(report.ending.exit_code()))
+    Ok(ExitCode::from(code))
 }
 
 fn told_to_stop(times: u32) {
-    printer::err(match times {
+    let words = match times {
         1 => "stopping where it is safe: undone before the restart, finished after it (once more: stop at once)",
         _ => "stopping at once",
-    });
+    };
+    aside::say(move || printer::err(words));
 }
 
 /// The trouble and its hint on stderr; the state, and what the run cost, on stdout.
