@@ -77,7 +77,11 @@ impl Launcher {
             ServiceError::untouched(format!("could not start {shown}")).because(error)
         };
         self.check(command)?;
-        let log = self.open_log().map_err(failed)?;
+        // Its words are not worth the app, nor an alert: on a full or read-only disk they are lost.
+        let log = self
+            .open_log()
+            .or_else(|_| OpenOptions::new().append(true).open("/dev/null"))
+            .map_err(failed)?;
         let from = log.metadata().map_err(failed)?.len();
         notify(Note::Signalling {
             what: format!("start {shown}"),

@@ -143,9 +143,16 @@ impl Signal {
         }
         let old: Vec<Process> = old.iter().map(|family| family.main).collect();
         let before = Before::new(&self.finder, old).await;
+        // A stopped app is started also where that can't be written down.
+        let noted = |note: Note| {
+            if let Err(error) = notify(note) {
+                tracing::warn!(%error, "the start could not be noted");
+            }
+            Ok(())
+        };
         let mut child = self
             .launcher
-            .spawn(start, notify)
+            .spawn(start, &noted)
             .map_err(ServiceError::after_a_touch)?;
         arrival(&self.finder, &before, &mut child, deadline)
             .await
