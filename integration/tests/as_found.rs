@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use integration::haproxy::Haproxy;
 use integration::netns;
-use integration::request::Pending;
+use integration::pitstop::Outcome;
+use integration::request::{Held, Pending};
 use integration::world::{Redirects, World};
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 /// Admin bits and weights of every server.
 fn settings(haproxy: &Haproxy) -> Vec<String> {
@@ -50,7 +51,7 @@ fn what_was_in_maintenance_stays_so_and_is_named() {
     assert_eq!((settings(&world.haproxy), world.apps[0].pid()), (found.clone(), old));
 
     let outcome = world.pitstop.run(&["restart", "webA"]);
-    outcome.assert_code(0).assert_says(&["left in maintenance as found", "srvs/webA on lb1", "srvs/bkpA on lb1"]);
+    outcome.assert_code(0).assert_says(&["left in somebody else's maintenance", "srvs/webA on lb1", "srvs/bkpA on lb1"]);
     assert_eq!(settings(&world.haproxy), found);
     assert_ne!(world.apps[0].pid(), old);
 }
@@ -64,7 +65,7 @@ fn maintenance_on_one_of_two_balancers_stays_there_alone() {
     let load = world.load(Duration::from_millis(500));
     load.wait_for_requests(100, SOON);
     let outcome = world.pitstop.run(&["restart", "webA"]);
-    outcome.assert_code(0).assert_says(&["left in maintenance as found: srvs/webA on lb2"]);
+    outcome.assert_code(0).assert_says(&["left in somebody else's maintenance: srvs/webA on lb2"]);
     assert_eq!((settings(&world.haproxy), settings(other)), found);
     assert_eq!(other.status("srvs/webA"), "MAINT");
     assert!(world.haproxy.status("srvs/webA").starts_with("UP"));
@@ -129,4 +130,84 @@ fn what_checks_had_down_is_not_up_by_our_undo() {
     assert!(world.haproxy.status("srvs/bkpA").starts_with("UP"));
     assert_eq!((settings(&world.haproxy), nat()), found);
     assert_eq!(request.assert_answered().app, "webA");
+}
+
+/// A restart that fails, and one that mends it.
+fn fail_and_mend(world: &World) -> Outcome {
+    world.apps[0].at_next_start(&["--crash-at-start"]);
+    world.pitstop.run(&["restart", "webA"]).assert_code(6);
+    world.apps[0].at_next_start(&[]);
+    let mended = world.pitstop.run(&["restart", "webA"]);
+    mended.assert_code(0);
+    mended
+}
+
+#[test]
+fn a_restart_after_a_failed_one_puts_the_app_in_redirect_included() {
+    let world = World::builder()
+        .redirects(Redirects::ByPitstop)
+        .check_interval(Duration::from_millis(100))
+        .table_line("service", "timeout = \"1s\"")
+        .start();
+    let found = (settings(&world.haproxy), nat());
+    let mended = fail_and_mend(&world);
+    assert!(!mended.stdout.contains("left so"), "{}", mended.stdout);
+    assert_eq!((settings(&world.haproxy), nat()), found);
+    world.haproxy.wait_for_status("srvs/webA", "UP", SOON);
+}
+
+#[test]
+fn a_restart_after_a_failed_one_leaves_what_was_in_maintenance_before_both() {
+    let world = World::builder().balancers(2).table_line("service", "timeout = \"1s\"").start();
+    let other = &world.others[0];
+    other.set_state("srvs/webA", "maint");
+    let found = (settings(&world.haproxy), settings(other));
+    fail_and_mend(&world).assert_says(&["left in somebody else's maintenance: srvs/webA on lb2"]);
+    assert_eq!((settings(&world.haproxy), settings(other)), found);
+}
+
+#[test]
+fn a_weight_of_0_is_neither_ramped_nor_reset_when_the_app_does_not_hold() {
+    let world = World::builder().pitstop_line("hold = \"1s\"").table_line("ramp", "over = \"1s\"").start();
+    world.haproxy.command("set server srvs/webA weight 0");
+    let found = settings(&world.haproxy);
+    world.pitstop.run(&["restart", "webA"]).assert_code(0);
+    assert_eq!(settings(&world.haproxy), found);
+    world.apps[0].at_next_start(&["--crash-after=500"]);
+    world.pitstop.run(&["restart", "webA"]).assert_code(6);
+    assert_eq!(world.haproxy.command("get weight srvs/webA").trim(), "0 (initial 1)");
+}
+
+#[test]
+fn maintenance_that_somebody_sets_while_we_drain_or_hold_stays_and_is_named() {
+    let world = World::builder().pitstop_line("hold = \"2s\"").drain_line("sticky_grace = \"4s\"").start();
+    let conversation = Held::conversation(world.frontend(), "SERVER=A");
+    let run = world.pitstop.start(&["restart", "webA"]);
+    world.haproxy.wait_for_status("srvs/webA", "DRAIN", SOON);
+    world.haproxy.set_state("srvs/webA", "maint");
+    drop(conversation);
+    world.haproxy.wait_for_status("srvs/bkpA", "MAINT", SOON);
+    world.haproxy.wait_for_status("srvs/bkpA", "UP", SOON);
+    world.haproxy.set_state("srvs/bkpA", "maint");
+    let outcome = run.wait();
+    outcome.assert_code(0).assert_says(&["srvs/webA on lb1, srvs/bkpA on lb1", "while it was draining", "after it was put back"]);
+    for server in world.servers(0) {
+        assert_eq!(world.haproxy.status(&server), "MAINT");
+    }
+}
+
+#[test]
+fn maintenance_of_somebody_else_survives_a_reload_in_the_drain() {
+    let world = World::builder().balancers(2).start();
+    let other = &world.others[0];
+    other.set_state("srvs/webA", "maint");
+    let request = Pending::work(world.frontend(), Duration::from_secs(3), Some("SERVER=A"));
+    let run = world.pitstop.start(&["restart", "webA"]);
+    other.wait_for_status("srvs/bkpA", "MAINT", SOON);
+    other.reload();
+    other.wait_for_status("srvs/webA", "MAINT", SOON);
+    run.wait().assert_code(0).assert_says(&["left in somebody else's maintenance: srvs/webA on lb2"]);
+    assert_eq!(other.status("srvs/webA"), "MAINT");
+    assert!(other.status("srvs/bkpA").starts_with("UP"));
+    request.assert_answered();
 }

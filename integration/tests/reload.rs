@@ -14,7 +14,7 @@ use integration::haproxy::Version;
 use integration::request::Pending;
 use integration::world::{Redirects, World};
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 fn nothing_is_dropped(version: &'static str, redirects: Redirects) {
     let world = World::builder()
@@ -31,7 +31,7 @@ fn nothing_is_dropped(version: &'static str, redirects: Redirects) {
     run.wait_for_step("drain");
     world.haproxy.reload();
     // The request is in the old worker now.
-    world.haproxy.wait_for_status("srvs/webA", "MAINT", Duration::from_secs(1));
+    world.haproxy.wait_for_status("srvs/webA", "MAINT", Duration::from_secs(2));
     assert!(!request.has_ended());
     let outcome = run.wait();
     outcome.assert_code(0);

@@ -14,19 +14,20 @@ use integration::haproxy::Version;
 use integration::world::{Builder, Redirects, World};
 
 const LONG: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(30);
 
 /// Restarts every app once under load.
 fn nothing_is_dropped(builder: Builder) {
     let world = builder.start();
     let load = world.load(LONG);
     for app in &world.apps {
-        load.wait_for_requests(100, LONG);
+        load.wait_for_requests(100, SOON);
         let before = app.pid();
         let outcome = world.pitstop.run(&["restart", app.name()]);
         outcome.assert_code(0);
         assert_ne!(app.pid(), before);
     }
-    load.wait_for_requests(100, LONG);
+    load.wait_for_requests(100, SOON);
     load.stop().assert_nothing_failed();
     for app in 0..world.apps.len() {
         for server in world.servers(app) {

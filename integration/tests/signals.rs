@@ -21,7 +21,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 fn is_in(world: &World) -> bool {
     world.servers(0).iter().all(|server| world.haproxy.status(server).starts_with("UP"))

@@ -15,7 +15,7 @@ use integration::load::{Load, Options};
 use integration::world::{Redirects, World};
 
 const LONG: Duration = Duration::from_secs(1);
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 /// Restarts the first app under load on every balancer.
 fn nothing_is_dropped(world: &World) {

@@ -126,6 +126,14 @@ impl Engine<'_> {
 
     /// For `hold` the same process must live, and HAProxy's own next check must pass. The weight rises meanwhile.
     pub(super) async fn await_in(&mut self) -> Result<Outcome, Fault> {
+        let outcome = self.hold().await?;
+        if let Err(fault) = self.leave_to_others("after it was put back").await {
+            self.log.remark(format!("whether it is still in could not be read: {}", fault.trouble.what));
+        }
+        Ok(outcome)
+    }
+
+    async fn hold(&mut self) -> Result<Outcome, Fault> {
         let began = Instant::now();
         let held = began + self.app.hold;
         let ramped = began + self.app.ramp.as_ref().map_or(Duration::ZERO, |ramp| ramp.over);

@@ -160,6 +160,10 @@ impl Engine<'_> {
                 }
                 self.log.remark(format!("somebody has put the app back on {name}: out again"));
             }
+            if poll.reloaded {
+                self.log.acts(name, &balancer.acts_remember(&states))?;
+                balancer.remember(&states).await?;
+            }
             // Where going down kills sessions, the new clients of the meantime are let finish first.
             let again = if self.kills == Kills::No { asserted } else { Move::Soften };
             balancer.make(again).await?;

@@ -334,7 +334,7 @@ impl<'a> Engine<'a> {
         };
         if !self.left_alone.is_empty() && ending != Ending::Refused {
             let alone: Vec<_> = self.left_alone.iter().map(|(name, server)| format!("{server} on {name}")).collect();
-            state += &format!("; left in maintenance as found: {}", alone.join(", "));
+            state += &format!("; left in somebody else's maintenance: {}", alone.join(", "));
         }
         if self.leaves_out() && ending == Ending::Done {
             state += &format!("; it was out of rotation and is left so: `pitstop in {app}` puts it in");

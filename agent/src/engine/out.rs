@@ -50,6 +50,7 @@ impl Engine<'_> {
 
     /// `maint` everywhere, then the redirect is removed.
     pub(super) async fn take_out(&mut self) -> Result<Outcome, Fault> {
+        self.leave_to_others("while it was draining").await?;
         if self.kills == Kills::No || !self.settled {
             self.move_balancers(Move::TakeOut).await?;
         } else {
@@ -61,6 +62,20 @@ impl Engine<'_> {
             ports.make(Move::TakeOut).await?;
         }
         Ok(Outcome::Done)
+    }
+
+    /// Maintenance that somebody else sets beside us is left so, and named.
+    pub(super) async fn leave_to_others(&mut self, when: &str) -> Result<(), Fault> {
+        // Where we could not put it back, the maintenance is our own.
+        let owing = &self.owing;
+        for balancer in self.balancers.iter_mut().filter(|balancer| !owing.iter().any(|name| name == balancer.name())) {
+            for server in balancer.leave_to_others().await? {
+                let name = balancer.name().to_owned();
+                self.log.remark(format!("{server} on {name} was put in maintenance by somebody else {when}: it will be left so"));
+                self.left_alone.push((name, server));
+            }
+        }
+        Ok(())
     }
 
     /// Where going down kills sessions: each entry at a moment when nothing is in flight on it.

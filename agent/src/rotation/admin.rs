@@ -310,10 +310,30 @@ impl Admin {
         self.entries.iter().filter(ours).filter_map(weight)
     }
 
-    /// Whether every entry of ours (or only the main ones) takes nothing new, by HAProxy's own record.
+    /// Entries of ours that are in maintenance where we have not put them: somebody else's from now on, and left so.
+    pub async fn leave_to_others(&mut self) -> Result<Vec<ServerId>, RotationError> {
+        if self.read_only || self.asserted == Some(Move::TakeOut) {
+            return Ok(Vec::new());
+        }
+        let states = self.states().await?;
+        let mut taken = Vec::new();
+        for (entry, state) in self.entries.iter_mut().zip(&states) {
+            if entry.is_ours()
+                && state.admin.in_maintenance()
+                && let Some(found) = entry.found.as_mut()
+            {
+                found.admin = state.admin.0;
+                taken.push(entry.server.clone());
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Whether every entry (or only the main ones) takes nothing new, by HAProxy's own record; also those that are not ours, for
+    /// their maintenance may be over.
     pub fn are_out(&self, states: &[ServerState], backups_too: bool) -> bool {
-        let mut ours = self.ours(states).filter(|(entry, _)| backups_too || !entry.backup);
-        ours.all(|(_, state)| {
+        let mut entries = self.entries.iter().zip(states).filter(|(entry, _)| backups_too || !entry.backup);
+        entries.all(|(_, state)| {
             state.admin.in_maintenance() || (self.read_only && state.operational == OperationalState::Stopped)
         })
     }
@@ -327,9 +347,37 @@ impl Admin {
         self.asserted
     }
 
-    /// Whether every entry of ours shows what a move leads to.
+    /// Whether every entry of ours shows what a move leads to, and the others the maintenance that they were found in.
     pub fn shows_all(&self, states: &[ServerState], step: Move) -> bool {
-        self.ours(states).all(|(entry, state)| Self::shows(entry, state, step))
+        self.entries.iter().zip(states).all(|(entry, state)| match entry.is_ours() {
+            true => Self::shows(entry, state, step),
+            false => state.admin.in_maintenance(),
+        })
+    }
+
+    /// The acts that restore somebody else's maintenance where a reload has forgotten it.
+    pub fn acts_remember(&self, states: &[ServerState]) -> Vec<String> {
+        self.forgotten(states).map(|act| haproxy::Command::from(act).to_string()).collect()
+    }
+
+    /// Restores somebody else's maintenance where a reload has forgotten it: the app must not be stopped under clients that it
+    /// was to be kept from.
+    pub async fn remember(&self, states: &[ServerState]) -> Result<(), RotationError> {
+        for act in self.forgotten(states) {
+            self.act(act).await?;
+        }
+        Ok(())
+    }
+
+    fn forgotten(&self, states: &[ServerState]) -> impl Iterator<Item = Act> {
+        let lost = |(entry, state): &(&Entry, &ServerState)| {
+            !self.read_only && !entry.is_ours() && !state.admin.in_maintenance()
+        };
+        let maint = |(entry, _): (&Entry, &ServerState)| Act::SetState {
+            server: entry.server.clone(),
+            state: AdminAction::Maint,
+        };
+        self.entries.iter().zip(states).filter(lost).map(maint)
     }
 
     /// As [`Move::TakeOut`], but only for entries with nothing in flight at this moment, backups first; whether all are out now.
