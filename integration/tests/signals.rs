@@ -12,6 +12,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
 use integration::request::Pending;
@@ -119,15 +120,16 @@ fn an_interrupt_while_an_act_is_under_way_undoes_that_act_too() {
     let behind = world.haproxy.socket();
     let before = world.haproxy.folder().join("slow.sock");
     let listener = UnixListener::bind(&before).unwrap();
+    let (heard, drains) = mpsc::channel();
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            let behind = behind.clone();
-            std::thread::spawn(move || slowly(client, &behind));
+            let (behind, heard) = (behind.clone(), heard.clone());
+            std::thread::spawn(move || slowly(client, &behind, &heard));
         }
     });
     world.pitstop.replace(world.haproxy.socket().to_str().unwrap(), before.to_str().unwrap());
     let run = world.pitstop.start(&["restart", "webA"]);
-    std::thread::sleep(Duration::from_millis(300));
+    drains.recv_timeout(SOON).unwrap();
     run.signal(Signal::SIGINT);
     run.wait().assert_code(5).assert_says(&["everything is as it was found"]);
     std::thread::sleep(SLOW * 2);
@@ -137,10 +139,11 @@ fn an_interrupt_while_an_act_is_under_way_undoes_that_act_too() {
 const SLOW: Duration = Duration::from_millis(800);
 
 /// One line to HAProxy and its answer back; a drain takes its time.
-fn slowly(mut client: UnixStream, behind: &Path) -> Option<()> {
+fn slowly(mut client: UnixStream, behind: &Path, heard: &Sender<()>) -> Option<()> {
     let mut line = String::new();
     BufReader::new(&client).read_line(&mut line).ok()?;
     if line.contains("state drain") {
+        heard.send(()).ok()?;
         std::thread::sleep(SLOW);
     }
     let mut haproxy = UnixStream::connect(behind).ok()?;
