@@ -63,6 +63,7 @@ fn main() -> ExitCode {
 fn bench(arguments: &Arguments) -> ExitCode {
     let terminal = Terminal::standard_output();
     let say = |line: String| terminal.print(&[line]);
+    let load_before = load_average();
     let rounds = if arguments.quick { 1 } else { arguments.rounds };
     say("what a poll costs HAProxy".to_owned());
     let polls = poll::measure();
@@ -80,11 +81,12 @@ fn bench(arguments: &Arguments) -> ExitCode {
     drop(scene);
     let scene = Scene::start(poll::SIZES[1]);
     let large: Vec<Roll> = (0..rounds).map(|_| Roll::make(&scene, Method::Pitstop)).collect();
+    let full_reads = poll::full_reads(&scene);
     drop(scene);
     for roll in &large {
         say(format!("with {} more servers: {}", poll::SIZES[1], roll.summary()));
     }
-    let report = Report { rounds, rolls: &rolls, large: &large, polls: &polls };
+    let report = Report { rounds, load_before, rolls: &rolls, large: &large, polls: &polls, full_reads };
     let text = report.render();
     say(format!("\n{text}"));
     if let Some(path) = &arguments.write {
@@ -93,4 +95,10 @@ fn bench(arguments: &Arguments) -> ExitCode {
     let mut ours = rolls.iter().chain(&large).filter(|roll| roll.method == Method::Pitstop);
     let well = ours.all(|roll| roll.load.failed == 0 && roll.wrong.is_empty());
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Processes that ran or waited to run in the last minute, on average: proc(5).
+fn load_average() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or("?").to_owned()
 }

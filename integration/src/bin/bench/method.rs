@@ -54,14 +54,17 @@ impl Method {
                     .env("LC_ALL", "C.UTF-8");
                 command
             }
-            Self::Pitstop => {
-                let mut command = Command::new(binaries::ours("pitstop"));
-                command.arg("--config").arg(scene.pitstop.config()).arg("--state-dir").arg(scene.state.path());
-                command.args(["restart", app.name(), "--output", "json"]);
-                command
-            }
+            Self::Pitstop => pitstop(scene, app),
         }
     }
+}
+
+/// `pitstop restart`, which tells its steps on standard output.
+pub(crate) fn pitstop(scene: &Scene, app: &NotedApp) -> Command {
+    let mut command = Command::new(binaries::ours("pitstop"));
+    command.arg("--config").arg(scene.pitstop.config()).arg("--state-dir").arg(scene.state.path());
+    command.args(["restart", app.name(), "--output", "json"]);
+    command
 }
 
 /// A program of the test bed's virtual environment. Panics when it is missing.

@@ -2,12 +2,16 @@
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use integration::binaries;
 use integration::haproxy::{Backend, Config, Haproxy, Mode, Server, Version};
+use integration::pitstop::Run;
 use nix::unistd::{SysconfVar, sysconf};
 use pitstop::haproxy::{Address, Client, Error, Kinds, Name, StatScope};
+
+use crate::method;
+use crate::scene::Scene;
 
 pub(crate) const SIZES: [u32; 2] = [3, 10_000];
 
@@ -38,9 +42,9 @@ impl Question {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Info => "`show info` alone",
-            Self::First => "poll of the first server: `show info;show stat IID 4 SID`",
+            Self::First => "poll of the first server",
             Self::Last => "poll of the last server",
-            Self::States => "full read: `show servers state BACKEND`",
+            Self::States => "full read: `show servers state srvs`",
             Self::Rows => "full read: `show stat IID 4 -1`",
         }
     }
@@ -163,7 +167,12 @@ fn cpu_time(pid: i32) -> Duration {
     Duration::from_micros(ticks * 1_000_000 / per_second)
 }
 
-/// What HAProxy is, for the report.
-pub(crate) fn program() -> String {
-    binaries::text(&Version::System.program())
+/// How often one pit stop reads a whole backend or more: `show servers state`, and `show stat` of all servers. By
+/// pitstop's own log, which names every line that it sends.
+pub(crate) fn full_reads(scene: &Scene) -> [usize; 2] {
+    let mut command = method::pitstop(scene, &scene.apps[0]);
+    command.arg("--verbose").stdin(Stdio::null());
+    let outcome = Run::start(command).wait();
+    outcome.assert_code(0);
+    ["show servers state", " 4 -1"].map(|words| outcome.stderr.lines().filter(|line| line.contains(words)).count())
 }

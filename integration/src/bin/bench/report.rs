@@ -15,10 +15,14 @@ use crate::table::{Table, median_and_max, middle, unit};
 /// All that was measured.
 pub(crate) struct Report<'a> {
     pub(crate) rounds: usize,
+    /// What else the machine did, as a load average.
+    pub(crate) load_before: String,
     pub(crate) rolls: &'a [Roll],
     /// By pitstop, in a large backend.
     pub(crate) large: &'a [Roll],
     pub(crate) polls: &'a [poll::Cost],
+    /// Of one pit stop: servers' states, and rows of all servers.
+    pub(crate) full_reads: [usize; 2],
 }
 
 impl Report<'_> {
@@ -28,54 +32,65 @@ impl Report<'_> {
 
 Written by `scripts/bench`; run it to measure on your machine.
 
-Measured on {machine}; {versions}. {rounds} of rolls by each method, in turns, in one run.
+Measured on {machine}, load average {load} before the run; {versions}. {rounds} of rolls by each method, in turns, in one
+run.
 
 ## Pit stops
 
 {stops}
-Medians, the longest in brackets. What the columns say:
+Medians, the longest in brackets. The columns:
 
 * **in flight at the stop**: requests that the app had read and not answered when it got its stop signal, in all stops.
 * **until the stop**: from the call to the stop signal, less the time in which no new request came and the last ones were
-  answered. So it is what the method takes to end the traffic and to notice that it has ended.
+  answered. It is what the method takes to end the traffic, and to notice that it has ended.
 * **idle before the stop**: from the end of the last request to the stop signal, where none was in flight.
-* **until served**: from the first healthy answer of the new process to the first request that comes through HAProxy; the
-  load alone accounts for some milliseconds of it.
+* **until served**: from the first healthy answer of the new process to the first request that comes through HAProxy. Some
+  milliseconds of it are the load's, for a request must come first. 0 where one came before the first healthy answer was
+  seen.
 * **added**: *until the stop* and *until served* together: what is left of the time from the call until the new process
-  serves, when the requests in flight and the app's own restart (from the stop signal to the first healthy answer) are
-  taken away. In brackets its ratio to pitstop's.
-* **one restart**: from the call to its return. Pitstop's includes `hold` (2 s by default): the app serves already, and
-  pitstop watches whether it lasts and passes HAProxy's next check. The recipe's includes the wait until HAProxy takes the
-  server back, so that the next one can go.
-* **three apps**: the calls for all three added up.
+  serves, when the requests in flight and the app's own restart (stop signal to first healthy answer) are taken away.
+* **against pitstop**: the median of *added*, divided by pitstop's.
+* **one restart**: from the call to its return. Pitstop's has `hold` in it (2 s by default), in which the app serves already
+  and pitstop watches whether it lasts and passes HAProxy's next check. The recipe's has the wait in it until HAProxy takes
+  the server back.
+* **three apps**: the calls for all three, added up.
 
-| method | what it does |
-| --- | --- |
-| {plain} | `kill -TERM`, wait for the end, start, wait until healthy |
-| {recipe} | delete the redirect of the check port, sleep {sleep} s (fall × inter, and the longest request), the same restart, add the redirect, sleep {back} s (rise × inter, and 1 s) |
-| {ansible} | a playbook of three tasks: `community.general.haproxy` with `state=disabled drain=true wait=true`, the same restart, `state=enabled wait=true`; `wait_interval` and `wait_retries` at their defaults (5 s, 25) |
-| {pitstop} | `pitstop restart`, admin socket only, no key changed from its default |
+The rows:
 
-The scene: one HAProxy (`inter 2s fall 3 rise 2`, round robin), three gunicorn apps (2 workers of 8 threads), 22 clients that
-send short requests, requests of up to 2 s and uploads through HAProxy without a pause; nobody sticks, which spares the
-other methods what they have no answer to. Everything is in a network namespace on one machine. All times but those of the
-call and its return are noted by the app itself: gunicorn's hooks write down when the master gets its stop signal and when
-each request begins and ends. All clocks are the monotonic one of the same host. `/health` is asked every 2 ms once
-the old process is gone.
+* **{plain}**: `kill -TERM`, wait for the end, start, wait until healthy. It adds no time, it loses requests.
+* **{recipe}**: delete the redirect of the check port, sleep {sleep} s (fall × inter, and the longest request), the same
+  restart, add the redirect, sleep {back} s (rise × inter, and 1 s).
+* **{ansible}**: a playbook of three tasks: `community.general.haproxy` with `state=disabled drain=true wait=true`, the same
+  restart, `state=enabled wait=true`; `wait_interval` (5 s) and `wait_retries` (25) are the defaults.
+* **{pitstop}**: `pitstop restart`, admin socket only, no key changed from its default.
+* **{large}**: the same where the backend has {more} further servers, all in maintenance.
+
+The scene: one HAProxy (`inter 2s fall 3 rise 2`, round robin), three gunicorn apps (2 workers of 8 threads each), 22 clients
+that send short requests, requests of up to 2 s and uploads through HAProxy without end. Nobody sticks, which is the best
+case for the other methods. Clients, HAProxy and apps share the machine, in a network namespace. All times but those of the
+call and its return are noted by the app itself: gunicorn's hooks write down when the master gets its stop signal, and when
+each request begins and ends. All are on the monotonic clock of the one host. `/health` is asked every 2 ms once the old
+master is gone. Pitstop's journal is on a disk.
 
 ### Where pitstop's time goes
 
 {steps}
+*Drain* is the requests in flight, and the time until their end is noticed; *restart* is the app's.
+
 ## Polls
 
-While it drains, pitstop asks for its own servers only. No server is checked and there is no traffic; {program} has two
-threads, and the sizes take turns.
+While it drains, pitstop asks for its own servers only: `show info;show stat IID 4 SID`. Here one HAProxy with 3 servers in
+one backend and one with {more} are asked in turns. Both have two threads, no checks and no traffic.
 
 {polls}
-Time is from the connect to the read answer; CPU is HAProxy's, user and system, from `/proc/PID/stat`. A pit stop makes a few
-of the full reads: to find its servers and those that share its address, to confirm what it set, and to look at the guard
-once more right before the stop.
+Time is from the connect to the read answer; CPU is HAProxy's, user and system, by `/proc/PID/stat`. In the large backend
+one pit stop sends {states} lines with a full read of servers' states and {rows} with all servers' rows.
 ",
+            load = self.load_before,
+            large = large_name(),
+            more = number(SIZES[1].into()),
+            states = self.full_reads[0],
+            rows = self.full_reads[1],
             machine = machine(),
             versions = versions(),
             rounds = if self.rounds == 1 { "1 round".to_owned() } else { format!("{} rounds", self.rounds) },
@@ -87,7 +102,6 @@ once more right before the stop.
             sleep = crate::method::recipe_sleeps().0,
             back = crate::method::recipe_sleeps().1,
             steps = self.steps(),
-            program = poll::program(),
             polls = self.poll_costs(),
         )
     }
