@@ -23,9 +23,7 @@ pub struct Process {
 impl Process {
     /// The process that has this pid now; `None` when there is none, or only a zombie.
     pub fn read(pid: u32) -> io::Result<Option<Self>> {
-        Ok(Stat::read(pid)?
-            .filter(Stat::lives)
-            .map(|stat| stat.process))
+        Ok(Stat::read(pid)?.filter(Stat::lives).map(|stat| stat.process))
     }
 
     /// As [`Process::read`], but a child that has ended and was not waited for yet counts too.
@@ -72,15 +70,9 @@ impl Handle {
         if !process.is_alive()? {
             return Ok(None);
         }
-        #[expect(
-            deprecated,
-            reason = "its replacement is unsafe; an OwnedFd fulfils what that asks for"
-        )]
+        #[expect(deprecated, reason = "its replacement is unsafe; an OwnedFd fulfils what that asks for")]
         let descriptor = AsyncFd::with_interest(descriptor, Interest::READABLE)?;
-        Ok(Some(Self {
-            process,
-            descriptor,
-        }))
+        Ok(Some(Self { process, descriptor }))
     }
 
     /// The process held.
@@ -90,8 +82,7 @@ impl Handle {
 
     /// Sends a signal; `false` when the process was gone already.
     pub fn signal(&self, signal: Signal) -> io::Result<bool> {
-        let signal = rustix::process::Signal::from_named_raw(signal as i32)
-            .ok_or(io::ErrorKind::InvalidInput)?;
+        let signal = rustix::process::Signal::from_named_raw(signal as i32).ok_or(io::ErrorKind::InvalidInput)?;
         match pidfd_send_signal(self.descriptor.get_ref(), signal) {
             Ok(()) => Ok(true),
             Err(rustix::io::Errno::SRCH) => Ok(false),
@@ -135,10 +126,7 @@ impl Stat {
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3).copied();
         Some(Self {
-            process: Process {
-                pid,
-                start_time: field(22)?.parse().ok()?,
-            },
+            process: Process { pid, start_time: field(22)?.parse().ok()? },
             parent: field(4)?.parse().ok()?,
             state: field(3)?.chars().next()?,
             threads: field(20)?.parse().ok()?,
@@ -151,10 +139,7 @@ impl Stat {
     }
 
     fn all() -> io::Result<Vec<Self>> {
-        pids()?
-            .into_iter()
-            .filter_map(|pid| Self::read(pid).transpose())
-            .collect()
+        pids()?.into_iter().filter_map(|pid| Self::read(pid).transpose()).collect()
     }
 }
 
@@ -233,48 +218,30 @@ fn holds(pid: u32, inodes: &HashSet<u32>) -> io::Result<bool> {
 }
 
 fn socket_inode(target: &Path) -> Option<u32> {
-    target
-        .to_str()?
-        .strip_prefix("socket:[")?
-        .strip_suffix(']')?
-        .parse()
-        .ok()
+    target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
 /// The id of this boot of the host, which changes with every boot (random(4)).
 pub fn boot_id() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?
-        .trim()
-        .to_owned())
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 fn pids() -> io::Result<Vec<u32>> {
     let mut pids = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
-        pids.extend(
-            entry?
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse::<u32>().ok()),
-        );
+        pids.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
     }
     Ok(pids)
 }
 
 /// A process that ends while its files are read gives ENOENT at open and ESRCH at read.
 fn is_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound
-        || error.raw_os_error() == Some(nix::errno::Errno::ESRCH as i32)
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::errno::Errno::ESRCH as i32)
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing
-    )]
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
     use std::process::{Command, Stdio};
     use std::time::Duration;
@@ -284,9 +251,7 @@ mod tests {
     use super::*;
 
     fn line(name: &str, state: char, parent: u32, threads: u64, start_time: u64) -> String {
-        format!(
-            "7 ({name}) {state} {parent} 7 7 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 {threads} 0 {start_time} 0 0 0"
-        )
+        format!("7 ({name}) {state} {parent} 7 7 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 {threads} 0 {start_time} 0 0 0")
     }
 
     proptest! {
@@ -324,11 +289,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_of_a_process_is_seen_before_anyone_waited_for_it() {
-        let mut child = Command::new("sleep")
-            .arg("60")
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
         let process = Process::read(child.id()).unwrap().unwrap();
         let handle = Handle::open(process).unwrap().unwrap();
         let soon = Instant::now() + Duration::from_millis(20);
@@ -346,10 +307,7 @@ mod tests {
     #[tokio::test]
     async fn a_reused_pid_is_another_process() {
         let me = Process::read(std::process::id()).unwrap().unwrap();
-        let before = Process {
-            start_time: me.start_time - 1,
-            ..me
-        };
+        let before = Process { start_time: me.start_time - 1, ..me };
         assert!(me.is_alive().unwrap());
         assert!(!before.is_alive().unwrap());
         assert!(Handle::open(before).unwrap().is_none());

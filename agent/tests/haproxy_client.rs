@@ -1,10 +1,5 @@
 //! The client against real HAProxy 2.2, 2.6, 3.0 and 3.2, each in a network namespace of its own.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod bed;
 
@@ -12,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use pitstop::haproxy::{
-    Act, Address, AdminAction, Client, ErrorKind, Kinds, Limits, MasterClient, Name,
-    OperationalState, Process, ProcessKind, ServerId, ServerState, Stage, StatScope, Status,
-    Weight,
+    Act, Address, AdminAction, Client, ErrorKind, Kinds, Limits, MasterClient, Name, OperationalState, Process,
+    ProcessKind, ServerId, ServerState, Stage, StatScope, Status, Weight,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -68,10 +62,7 @@ fn backend() -> Name {
 }
 
 fn state(state: AdminAction) -> Act {
-    Act::SetState {
-        server: web(),
-        state,
-    }
+    Act::SetState { server: web(), state }
 }
 
 async fn record(client: &Client) -> ServerState {
@@ -93,10 +84,7 @@ async fn drain_maint_and_ready_stand_in_haproxys_own_record(bed: &Bed) {
     let maintained = record(&client).await;
     assert!(maintained.admin.forced_maintenance() && maintained.admin.in_maintenance());
     assert_eq!(maintained.operational, OperationalState::Stopped);
-    let poll = client
-        .poll(&[(maintained.backend_id, maintained.server_id)])
-        .await
-        .unwrap();
+    let poll = client.poll(&[(maintained.backend_id, maintained.server_id)]).await.unwrap();
     assert!(poll.rows[0].is(&web()));
     assert_eq!(poll.rows[0].status, Status::Maint);
 
@@ -109,10 +97,7 @@ async fn drain_maint_and_ready_stand_in_haproxys_own_record(bed: &Bed) {
 async fn a_weight_is_taken_and_shown(bed: &Bed) {
     let client = bed.client();
     for weight in [0, 1, 256] {
-        let act = Act::SetWeight {
-            server: web(),
-            weight: Weight::try_from(weight).unwrap(),
-        };
+        let act = Act::SetWeight { server: web(), weight: Weight::try_from(weight).unwrap() };
         client.act(act).await.unwrap();
         let shown = record(&client).await;
         assert_eq!((shown.weight, shown.initial_weight), (weight, 10));
@@ -143,10 +128,7 @@ async fn a_poll_gives_the_rows_asked_for_and_says_which_is_missing(bed: &Bed) {
     let client = bed.client();
     // The frontend is called `srvs` as well.
     let (_, states) = client.servers_state(Some(&backend())).await.unwrap();
-    let mut ids: Vec<_> = states
-        .iter()
-        .map(|state| (state.backend_id, state.server_id))
-        .collect();
+    let mut ids: Vec<_> = states.iter().map(|state| (state.backend_id, state.server_id)).collect();
     ids.reverse();
     let poll = client.poll(&ids).await.unwrap();
     assert_eq!(poll.rows.len(), states.len());
@@ -154,16 +136,10 @@ async fn a_poll_gives_the_rows_asked_for_and_says_which_is_missing(bed: &Bed) {
         assert!(row.is(&state.id), "{row:?}");
     }
     let error = client.poll(&[ids[0], (ids[0].0, 99)]).await.unwrap_err();
-    assert!(
-        matches!(error.kind, ErrorKind::NoSuchRow { sid: 99, .. }),
-        "{error}"
-    );
+    assert!(matches!(error.kind, ErrorKind::NoSuchRow { sid: 99, .. }), "{error}");
     assert_eq!(client.poll(&[]).await.unwrap().rows, []);
 
-    let (_, rows) = client
-        .stats(StatScope::All, Kinds::FRONTENDS | Kinds::BACKENDS)
-        .await
-        .unwrap();
+    let (_, rows) = client.stats(StatScope::All, Kinds::FRONTENDS | Kinds::BACKENDS).await.unwrap();
     assert!(rows.iter().any(|row| row.server == "FRONTEND"));
     assert!(rows.iter().any(|row| row.server == "BACKEND"));
     let (_, kept) = client.servers_conn(Some(&backend())).await.unwrap();
@@ -173,28 +149,16 @@ async fn a_poll_gives_the_rows_asked_for_and_says_which_is_missing(bed: &Bed) {
 async fn an_unknown_server_or_backend_is_named(bed: &Bed) {
     let client = bed.client();
     let drain = async |id: &str| {
-        let act = Act::SetState {
-            server: id.parse().unwrap(),
-            state: AdminAction::Drain,
-        };
+        let act = Act::SetState { server: id.parse().unwrap(), state: AdminAction::Drain };
         client.act(act).await.unwrap_err()
     };
     let error = drain("srvs/none").await;
-    assert!(
-        matches!(&error.kind, ErrorKind::NoSuchServer(id) if id.to_string() == "srvs/none"),
-        "{error}"
-    );
+    assert!(matches!(&error.kind, ErrorKind::NoSuchServer(id) if id.to_string() == "srvs/none"), "{error}");
     let error = drain("none/webA").await;
-    assert!(
-        matches!(&error.kind, ErrorKind::NoSuchBackend(name) if name == "none"),
-        "{error}"
-    );
+    assert!(matches!(&error.kind, ErrorKind::NoSuchBackend(name) if name == "none"), "{error}");
     let none = "none".parse().unwrap();
     let error = client.servers_state(Some(&none)).await.unwrap_err();
-    assert!(
-        matches!(&error.kind, ErrorKind::NoSuchBackend(name) if name == "none"),
-        "{error}"
-    );
+    assert!(matches!(&error.kind, ErrorKind::NoSuchBackend(name) if name == "none"), "{error}");
     assert!(!error.is_transient() && !error.is_unreachable());
 }
 
@@ -202,10 +166,7 @@ async fn what_the_socket_does_not_allow_is_said(bed: &Bed) {
     let client = Client::new(bed.socket("operator.sock"));
     assert!(record(&client).await.admin.ready());
     let error = client.act(state(AdminAction::Drain)).await.unwrap_err();
-    assert!(
-        matches!(error.kind, ErrorKind::PermissionDenied { .. }),
-        "{error}"
-    );
+    assert!(matches!(error.kind, ErrorKind::PermissionDenied { .. }), "{error}");
     assert!(error.hint().unwrap().contains("`level admin`"));
     assert!(record(&client).await.admin.ready());
 }
@@ -216,10 +177,7 @@ async fn refusals_are_recognised_where_the_socket_numbers_its_messages(bed: &Bed
     assert!(record(&client).await.admin.draining());
     let unknown = Act::ShutdownSessions("srvs/none".parse().unwrap());
     let error = client.act(unknown).await.unwrap_err();
-    assert!(
-        matches!(error.kind, ErrorKind::NoSuchServer(_)),
-        "{error:?}"
-    );
+    assert!(matches!(error.kind, ErrorKind::NoSuchServer(_)), "{error:?}");
 }
 
 async fn a_tcp_socket_works_like_a_unix_socket(bed: &Bed) {
@@ -236,10 +194,7 @@ async fn a_tcp_socket_works_like_a_unix_socket(bed: &Bed) {
 }
 
 async fn a_socket_that_can_not_be_opened_says_why(bed: &Bed) {
-    let error = Client::new(bed.socket("none.sock"))
-        .info()
-        .await
-        .unwrap_err();
+    let error = Client::new(bed.socket("none.sock")).info().await.unwrap_err();
     assert!(matches!(error.kind, ErrorKind::Missing), "{error}");
     assert!(error.is_unreachable() && !error.is_transient());
 
@@ -277,10 +232,7 @@ async fn what_a_suspended_haproxy_was_told_may_still_run_later(bed: &Bed) {
     let act = hurried.act(state(AdminAction::Drain)).await.unwrap_err();
     bed.signal(worker, Signal::SIGCONT);
 
-    assert!(
-        matches!(read.kind, ErrorKind::Timeout(Stage::Read)),
-        "{read}"
-    );
+    assert!(matches!(read.kind, ErrorKind::Timeout(Stage::Read)), "{read}");
     assert!(read.is_transient() && read.is_unreachable());
     assert!(
         matches!(&act.kind, ErrorKind::OutcomeUnknown { line, source }
@@ -291,10 +243,7 @@ async fn what_a_suspended_haproxy_was_told_may_still_run_later(bed: &Bed) {
     assert!(!act.is_transient());
     // 3.0 forgets the commands of those who have left.
     if bed.version() != "3.0" {
-        eventually("what we gave up on was done after all", async || {
-            record(&client).await.admin.draining()
-        })
-        .await;
+        eventually("what we gave up on was done after all", async || record(&client).await.admin.draining()).await;
     }
 }
 
@@ -355,10 +304,7 @@ async fn a_reload_between_two_calls_shows_in_the_pid(bed: &Bed) {
 async fn held_request() -> (TcpListener, TcpStream) {
     let app = TcpListener::bind("127.0.0.1:1001").await.unwrap();
     let mut client = TcpStream::connect("127.0.0.1:8081").await.unwrap();
-    client
-        .write_all(b"GET / HTTP/1.1\r\nHost: held\r\n\r\n")
-        .await
-        .unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: held\r\n\r\n").await.unwrap();
     (app, client)
 }
 
@@ -399,16 +345,10 @@ async fn an_old_workers_sessions_are_seen_through_the_master(bed: &Bed) {
     assert_eq!(kind(old), Some(ProcessKind::OldWorker));
 
     let rows = master.worker_stat(old, StatScope::All).await.unwrap();
-    let in_rows: u64 = rows
-        .iter()
-        .filter(|row| row.is(&silent))
-        .map(|row| row.scur)
-        .sum();
+    let in_rows: u64 = rows.iter().filter(|row| row.is(&silent)).map(|row| row.scur).sum();
     assert_eq!(in_rows, u64::from(bed.version() != "2.2"));
     let sessions = master.worker_sessions(old).await.unwrap();
-    let at_silent = sessions
-        .iter()
-        .filter(|session| session.server.as_ref() == Some(&silent));
+    let at_silent = sessions.iter().filter(|session| session.server.as_ref() == Some(&silent));
     assert_eq!(at_silent.count(), 1);
 
     drop(held);
@@ -418,10 +358,7 @@ async fn an_old_workers_sessions_are_seen_through_the_master(bed: &Bed) {
     })
     .await;
     let error = master.worker_sessions(old).await.unwrap_err();
-    assert!(
-        matches!(error.kind, ErrorKind::NoSuchWorker(pid) if pid == old),
-        "{error}"
-    );
+    assert!(matches!(error.kind, ErrorKind::NoSuchWorker(pid) if pid == old), "{error}");
 }
 
 async fn a_worker_that_is_gone_is_said_to_be_gone_at_once(bed: &Bed) {
@@ -430,10 +367,7 @@ async fn a_worker_that_is_gone_is_said_to_be_gone_at_once(bed: &Bed) {
     let error = master.worker_stat(999_999, StatScope::All).await;
     assert!(started.elapsed() < Duration::from_secs(1));
     let error = error.unwrap_err();
-    assert!(
-        matches!(error.kind, ErrorKind::NoSuchWorker(999_999)),
-        "{error}"
-    );
+    assert!(matches!(error.kind, ErrorKind::NoSuchWorker(999_999)), "{error}");
 }
 
 async fn a_full_line_is_answered(bed: &Bed) {
@@ -443,8 +377,5 @@ async fn a_full_line_is_answered(bed: &Bed) {
     let poll = client.poll(&[id; 900]).await.unwrap();
     assert_eq!(poll.rows.len(), 900);
     let error = client.poll(&[id; 2000]).await.unwrap_err();
-    assert!(
-        matches!(error.kind, ErrorKind::LineTooLong { .. }),
-        "{error}"
-    );
+    assert!(matches!(error.kind, ErrorKind::LineTooLong { .. }), "{error}");
 }

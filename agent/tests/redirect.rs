@@ -1,12 +1,6 @@
 //! The redirect, the gate and the counting of refused checks, in the real kernel's network namespaces.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 use std::future::Future;
 use std::io::{Read, Write};
@@ -31,10 +25,8 @@ use pitstop::rotation::refusals::Refusals;
 
 const CHECK: u16 = 2000;
 
-const VARIANTS: [(Variant, &str, &str); 2] = [
-    (Variant::Nft, "iptables-nft", "ip6tables-nft"),
-    (Variant::Legacy, "iptables-legacy", "ip6tables-legacy"),
-];
+const VARIANTS: [(Variant, &str, &str); 2] =
+    [(Variant::Nft, "iptables-nft", "ip6tables-nft"), (Variant::Legacy, "iptables-legacy", "ip6tables-legacy")];
 
 /// Runs a test in a thread with a network and a `/run` (where the locks are) of its own; what it starts inherits both.
 fn alone<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
@@ -42,14 +34,7 @@ fn alone<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
-        mount(
-            None::<&str>,
-            "/run",
-            Some("tmpfs"),
-            MsFlags::empty(),
-            None::<&str>,
-        )
-        .unwrap();
+        mount(None::<&str>, "/run", Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
         sh("ip link set lo up");
         block_on(test());
     };
@@ -59,11 +44,7 @@ fn alone<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
 }
 
 fn block_on(test: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(test);
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
 }
 
 fn sh(command: &str) -> String {
@@ -145,10 +126,7 @@ fn the_commands_shown_are_the_commands_that_work() {
             assert!(!gate.is_closed().await.unwrap());
             let refusals = Refusals::new(CHECK, &[], redirect.families());
             sh(&refusals.acts_start().join("\n"));
-            assert_eq!(
-                refusals.counts().await.unwrap().len(),
-                redirect.families().len()
-            );
+            assert_eq!(refusals.counts().await.unwrap().len(), redirect.families().len());
             sh(&refusals.acts_stop().join("\n"));
             assert!(refusals.counts().await.is_err());
         });
@@ -173,10 +151,7 @@ fn an_app_on_every_address_is_redirected_in_both_families_and_one_on_ipv6_in_tha
             let only = redirect("[::1]:1000", variant);
             only.add().await.unwrap();
             assert!(!answers("127.0.0.1:2000") && answers("[::1]:2000"));
-            assert_eq!(
-                (count(v4, "--dport 2000"), count(v6, "--dport 2000")),
-                (0, 1)
-            );
+            assert_eq!((count(v4, "--dport 2000"), count(v6, "--dport 2000")), (0, 1));
             only.remove().await.unwrap();
             assert!(!answers("[::1]:2000"));
         });
@@ -186,13 +161,7 @@ fn an_app_on_every_address_is_redirected_in_both_families_and_one_on_ipv6_in_tha
 #[test]
 fn an_app_that_wants_no_ipv4_is_proved_by_ipv6() {
     alone(|| async {
-        let listener = socket::socket(
-            AddressFamily::Inet6,
-            SockType::Stream,
-            SockFlag::empty(),
-            None,
-        )
-        .unwrap();
+        let listener = socket::socket(AddressFamily::Inet6, SockType::Stream, SockFlag::empty(), None).unwrap();
         socket::setsockopt(&listener, sockopt::Ipv6V6Only, &true).unwrap();
         let address: SocketAddrV6 = "[::]:1000".parse().unwrap();
         socket::bind(listener.as_raw_fd(), &SockaddrIn6::from(address)).unwrap();
@@ -246,9 +215,7 @@ fn without_the_app_adding_fails_and_says_that_the_rule_is_there() {
     alone(|| async {
         let redirect = redirect("127.0.0.1:1000", Variant::Host);
         match redirect.add().await {
-            Err(RulesError::NotOpen {
-                rule: true, check, ..
-            }) => assert_eq!(check.port(), CHECK),
+            Err(RulesError::NotOpen { rule: true, check, .. }) => assert_eq!(check.port(), CHECK),
             other => panic!("{other:?}"),
         }
         assert!(redirect.present().await.unwrap());
@@ -263,12 +230,8 @@ fn duplicates_of_ours_go_and_so_does_a_rule_from_before_the_app_moved() {
             app("127.0.0.1:1000");
             let redirect = redirect("127.0.0.1:1000", variant);
             redirect.add().await.unwrap();
-            let append = format!(
-                "{program} -t nat -A PITSTOP -p tcp --dport 2000 -m comment --comment pitstop -j"
-            );
-            sh(&format!(
-                "{append} REDIRECT --to-ports 1000; {append} REDIRECT --to-ports 999"
-            ));
+            let append = format!("{program} -t nat -A PITSTOP -p tcp --dport 2000 -m comment --comment pitstop -j");
+            sh(&format!("{append} REDIRECT --to-ports 1000; {append} REDIRECT --to-ports 999"));
             sh(&format!(
                 "{append} DNAT --to-destination 127.0.0.9:1000; {program} -t nat -I OUTPUT \
                  -m addrtype --dst-type LOCAL -m comment --comment pitstop -j PITSTOP"
@@ -277,9 +240,7 @@ fn duplicates_of_ours_go_and_so_does_a_rule_from_before_the_app_moved() {
             redirect.add().await.unwrap();
             assert_eq!(count(program, "--dport 2000"), 1);
             assert_eq!(count(program, "-j PITSTOP"), 2);
-            sh(&format!(
-                "{append} REDIRECT --to-ports 1000; {append} REDIRECT --to-ports 999"
-            ));
+            sh(&format!("{append} REDIRECT --to-ports 1000; {append} REDIRECT --to-ports 999"));
             redirect.remove().await.unwrap();
             assert_eq!(count(program, "--dport 2000"), 0);
         });
@@ -306,9 +267,7 @@ fn three_identical_foreign_rules_are_named_one_by_one_and_not_touched() {
             }
             assert_eq!(count(program, "--dport 2000"), 3);
             let findings = redirect.check().await;
-            let errors = findings
-                .iter()
-                .filter(|one| one.severity == Severity::Error);
+            let errors = findings.iter().filter(|one| one.severity == Severity::Error);
             assert_eq!(errors.count(), 3, "{findings:#?}");
         });
     }
@@ -325,15 +284,8 @@ fn rules_of_the_other_variant_and_of_nft_are_seen_and_removal_does_not_pass_for_
             let rule = "OUTPUT -p tcp -m tcp --dport 2000 -j REDIRECT --to-ports 1000";
             sh(&format!("{program} -t nat -A {rule}"));
             let findings = redirect.check().await;
-            let warned = |severity| {
-                findings
-                    .iter()
-                    .any(|one| one.severity == severity && one.what.contains(program))
-            };
-            assert!(
-                warned(Severity::Warning) && warned(Severity::Error),
-                "{findings:#?}"
-            );
+            let warned = |severity| findings.iter().any(|one| one.severity == severity && one.what.contains(program));
+            assert!(warned(Severity::Warning) && warned(Severity::Error), "{findings:#?}");
             match redirect.remove().await {
                 Err(RulesError::StillOpen { culprits, .. }) => {
                     assert_eq!(culprits, [format!("{program} -t nat -A {rule}")]);
@@ -342,17 +294,12 @@ fn rules_of_the_other_variant_and_of_nft_are_seen_and_removal_does_not_pass_for_
             }
             sh(&format!("{program} -t nat -D {rule}"));
             redirect.remove().await.unwrap();
-            sh(
-                "nft 'table ip theirs { map m { type inet_service : inet_service; elements = { 2000 : 1000 }; }; \
-                chain o { type nat hook output priority -100; meta l4proto tcp redirect to :tcp dport map @m; }; }'",
-            );
+            sh("nft 'table ip theirs { map m { type inet_service : inet_service; elements = { 2000 : 1000 }; }; \
+                chain o { type nat hook output priority -100; meta l4proto tcp redirect to :tcp dport map @m; }; }'");
             match redirect.remove().await {
                 Err(RulesError::StillOpen { culprits, .. }) => {
                     assert_eq!(culprits.len(), 1, "{culprits:?}");
-                    assert!(
-                        culprits[0].starts_with("nft: table ip theirs chain o"),
-                        "{culprits:?}"
-                    );
+                    assert!(culprits[0].starts_with("nft: table ip theirs chain o"), "{culprits:?}");
                 }
                 other => panic!("{other:?}"),
             }
@@ -365,18 +312,13 @@ fn a_table_that_iptables_can_not_read_is_an_error_and_not_an_absent_rule() {
     alone(|| async {
         app("127.0.0.1:1000");
         let theirs = "tcp dport { 2000, 2001 } redirect to :1000";
-        sh(&format!(
-            "nft 'table ip nat {{ chain OUTPUT {{ type nat hook output priority -100; {theirs}; }}; }}'"
-        ));
+        sh(&format!("nft 'table ip nat {{ chain OUTPUT {{ type nat hook output priority -100; {theirs}; }}; }}'"));
         let ours = redirect("127.0.0.1:1000", Variant::Nft);
         let error = ours.present().await.unwrap_err();
         assert!(matches!(error, RulesError::Mixed { .. }), "{error:?}");
         match redirect("127.0.0.1:1000", Variant::Legacy).remove().await {
             Err(RulesError::StillOpen { culprits, .. }) => {
-                assert_eq!(
-                    culprits,
-                    [format!("nft: table ip nat chain OUTPUT: {theirs}")]
-                );
+                assert_eq!(culprits, [format!("nft: table ip nat chain OUTPUT: {theirs}")]);
             }
             other => panic!("{other:?}"),
         }
@@ -489,10 +431,8 @@ impl Neighbour {
     fn reaches(&self, host: &str, port: u16) -> bool {
         let pid = self.0.id().to_string();
         let connect = format!("exec 3<>/dev/tcp/{host}/{port}");
-        let output = Command::new("nsenter")
-            .args(["-t", &pid, "-n", "timeout", "1", "bash", "-c", &connect])
-            .output()
-            .unwrap();
+        let output =
+            Command::new("nsenter").args(["-t", &pid, "-n", "timeout", "1", "bash", "-c", &connect]).output().unwrap();
         output.status.success()
     }
 }
@@ -507,14 +447,9 @@ impl Drop for Neighbour {
 #[test]
 fn checks_from_another_host_arrive_whatever_address_the_app_is_bound_to() {
     for (variant, _, _) in VARIANTS {
-        for listen in [
-            "0.0.0.0:1000",
-            "10.9.0.1:1000",
-            "10.9.0.7:1000",
-            "[fd09::1]:1000",
-            "[fd09::7]:1000",
-            "[::]:1000",
-        ] {
+        for listen in
+            ["0.0.0.0:1000", "10.9.0.1:1000", "10.9.0.7:1000", "[fd09::1]:1000", "[fd09::7]:1000", "[::]:1000"]
+        {
             alone(move || async move {
                 let neighbour = Neighbour::new();
                 app(listen);
@@ -584,9 +519,7 @@ fn a_firewall_that_lets_nobody_in_to_the_app_is_warned_about() {
             let findings = redirect.check().await;
             assert_eq!(findings.len(), 1, "{findings:#?}");
             assert!(findings[0].what.contains("port 1000"), "{findings:#?}");
-            sh(&format!(
-                "{program} -A INPUT -p tcp -m multiport --dports 22,1000 -j ACCEPT"
-            ));
+            sh(&format!("{program} -A INPUT -p tcp -m multiport --dports 22,1000 -j ACCEPT"));
             assert_eq!(redirect.check().await, []);
         });
     }
@@ -599,9 +532,7 @@ fn foreign_rules_are_adopted_without_a_refused_check() {
             app("127.0.0.1:1000");
             for (_, program, _) in VARIANTS {
                 let rule = "OUTPUT -p tcp --dport 2000 -j REDIRECT --to-ports 1000";
-                sh(&format!(
-                    "for n in 1 2 3; do {program} -t nat -A {rule}; done"
-                ));
+                sh(&format!("for n in 1 2 3; do {program} -t nat -A {rule}; done"));
             }
             let done = Arc::new(AtomicBool::new(false));
             let stop = Arc::clone(&done);
@@ -635,8 +566,7 @@ fn foreign_rules_are_adopted_without_a_refused_check() {
 fn a_rule_that_can_not_be_typed_again_is_not_adopted_and_nothing_is_changed() {
     alone(|| async {
         app("127.0.0.1:1000");
-        let rule =
-            r#"-p tcp --dport 2000 -m comment --comment 'a; b "c' -j REDIRECT --to-ports 1000"#;
+        let rule = r#"-p tcp --dport 2000 -m comment --comment 'a; b "c' -j REDIRECT --to-ports 1000"#;
         sh(&format!("iptables -t nat -A OUTPUT {rule}"));
         let before = sh("iptables -t nat -S");
         let redirect = redirect("127.0.0.1:1000", Variant::Host);
@@ -846,16 +776,11 @@ fn without_rights_the_error_says_so_and_nothing_is_called_absent() {
             assert!(redirect.add().await.is_err() && redirect.remove().await.is_err());
             let findings = redirect.check().await;
             let says = format!("`{program}` says that we may not");
-            assert!(
-                findings.iter().any(|one| one.what.starts_with(&says)),
-                "{findings:#?}"
-            );
+            assert!(findings.iter().any(|one| one.what.starts_with(&says)), "{findings:#?}");
         }
         // A connect without the right to set a mark is made without one.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let deadline = Instant::now() + Duration::from_secs(1);
-        connect_marked(listener.local_addr().unwrap(), deadline)
-            .await
-            .unwrap();
+        connect_marked(listener.local_addr().unwrap(), deadline).await.unwrap();
     });
 }

@@ -1,11 +1,5 @@
 //! The kernel's witness against real connections, each test in a network namespace of its own (needs root).
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -23,15 +17,9 @@ const ANSWER: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 fn in_namespace(test: impl AsyncFnOnce() + Send + 'static) {
     std::thread::spawn(move || {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
-        let up = Command::new("ip")
-            .args(["link", "set", "lo", "up"])
-            .status();
+        let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
         assert!(up.unwrap().success());
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(test());
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test());
     })
     .join()
     .unwrap();

@@ -32,9 +32,7 @@ impl Config {
             let read = cut(line).and_then(|words| reader.line(number, &words));
             read.map_err(|flaw| flaw.at(name, number))?;
         }
-        let proxies = reader
-            .finish()
-            .map_err(|(line, flaw)| flaw.at(name, line))?;
+        let proxies = reader.finish().map_err(|(line, flaw)| flaw.at(name, line))?;
         Ok(Self { lines, proxies })
     }
 
@@ -66,13 +64,11 @@ impl Config {
     }
 
     fn backends_named(&self, name: &str) -> impl Iterator<Item = &Proxy> {
-        self.backends()
-            .filter(move |proxy| proxy.name.as_deref() == Some(name))
+        self.backends().filter(move |proxy| proxy.name.as_deref() == Some(name))
     }
 
     fn servers_named(&self, backend: &str, server: &str) -> impl Iterator<Item = Server> {
-        self.backends_named(backend)
-            .flat_map(move |proxy| proxy.named(server))
+        self.backends_named(backend).flat_map(move |proxy| proxy.named(server))
     }
 }
 

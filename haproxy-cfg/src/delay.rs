@@ -8,9 +8,7 @@ use crate::word::Word;
 /// milliseconds and rounds up.
 pub(crate) fn delay(word: Option<&Word>) -> Option<Duration> {
     let text = word?.known()?;
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let number: u64 = number.parse().ok()?;
     let milliseconds = match unit {
@@ -50,16 +48,7 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_unknown() {
-        for text in [
-            "",
-            "s",
-            "-1",
-            "1.5s",
-            "1w",
-            "\"$T\"",
-            "99999999999999999999",
-            "99999999999999999d",
-        ] {
+        for text in ["", "s", "-1", "1.5s", "1w", "\"$T\"", "99999999999999999999", "99999999999999999d"] {
             assert_eq!(milliseconds(text), None, "{text}");
         }
     }

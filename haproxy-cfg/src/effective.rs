@@ -42,10 +42,7 @@ impl<T> Effective<T> {
     /// What the line at this place says; `None` if it can't be read.
     pub(crate) fn at(place: Place, value: Option<T>) -> Self {
         match value {
-            Some(value) if !place.conditional => Self::Known {
-                value,
-                line: Some(place.line),
-            },
+            Some(value) if !place.conditional => Self::Known { value, line: Some(place.line) },
             _ => Self::Unknown { line: place.line },
         }
     }

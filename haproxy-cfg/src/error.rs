@@ -23,17 +23,9 @@ pub(crate) struct Flaw {
 
 impl Flaw {
     pub(crate) fn new(column: usize, what: impl Into<String>) -> Self {
-        Self {
-            column,
-            what: what.into(),
-        }
+        Self { column, what: what.into() }
     }
     pub(crate) fn at(self, file: &str, line: usize) -> ParseError {
-        ParseError {
-            file: file.to_owned(),
-            line,
-            column: self.column,
-            what: self.what,
-        }
+        ParseError { file: file.to_owned(), line, column: self.column, what: self.what }
     }
 }

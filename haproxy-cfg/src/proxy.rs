@@ -57,10 +57,7 @@ impl Proxy {
 
     /// What it hands on, if it is a `defaults` section.
     pub(crate) fn profile(&self) -> Profile {
-        Profile {
-            settings: self.settings.clone(),
-            default_server: self.default_server.clone(),
-        }
+        Profile { settings: self.settings.clone(), default_server: self.default_server.clone() }
     }
 
     /// Whether servers may stand in it.
@@ -81,9 +78,7 @@ impl Proxy {
 
     /// Every line that gives a server of that name: more than one where conditions choose between them.
     pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = Server> {
-        self.entries
-            .iter()
-            .filter_map(move |entry| entry.named(name))
+        self.entries.iter().filter_map(move |entry| entry.named(name))
     }
 
     /// Applies one line of the section.
@@ -93,8 +88,7 @@ impl Proxy {
         };
         match first.known() {
             Some("server" | "server-template") if self.has_servers() => {
-                self.entries
-                    .push(Entry::read(place, words, &self.default_server)?);
+                self.entries.push(Entry::read(place, words, &self.default_server)?);
             }
             Some("default-server") => self.default_server.apply(place, rest),
             Some(keyword) => self.settings.apply(place, keyword, rest),
@@ -117,17 +111,11 @@ pub(crate) struct Profile {
 impl Profile {
     /// Where there is no `defaults` section.
     pub(crate) fn of_haproxy() -> Self {
-        Self {
-            settings: ProxySettings::of_haproxy(),
-            default_server: ServerSettings::of_haproxy(),
-        }
+        Self { settings: ProxySettings::of_haproxy(), default_server: ServerSettings::of_haproxy() }
     }
 
     /// What can't be known because of this line.
     pub(crate) fn unknown(line: usize) -> Self {
-        Self {
-            settings: ProxySettings::unknown(line),
-            default_server: ServerSettings::unknown(line),
-        }
+        Self { settings: ProxySettings::unknown(line), default_server: ServerSettings::unknown(line) }
     }
 }

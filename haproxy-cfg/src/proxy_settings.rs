@@ -108,14 +108,10 @@ impl ProxySettings {
         let text = || first.and_then(Word::known).map(str::to_owned);
         match keyword {
             "balance" => self.balance.set(place, text().map(Some)),
-            "hash-type" => self
-                .hash_type
-                .set(place, text().and_then(|method| hash_type(&method))),
+            "hash-type" => self.hash_type.set(place, text().and_then(|method| hash_type(&method))),
             "retries" => self.retries.set(place, number(first)),
             "cookie" => self.cookie.set(place, text().map(Some)),
-            "http-reuse" => self
-                .http_reuse
-                .set(place, text().and_then(|mode| http_reuse(&mode))),
+            "http-reuse" => self.http_reuse.set(place, text().and_then(|mode| http_reuse(&mode))),
             "timeout" => self.apply_timeout(place, words),
             "option" => self.apply_option(place, words, true),
             "no" | "default" => match words.split_first() {
@@ -155,8 +151,7 @@ impl ProxySettings {
                     Some(interval) if on => number::<i32>(Some(interval)),
                     _ => Some(-1),
                 };
-                self.redispatch
-                    .set(place, interval.map(|interval| on && interval != 0));
+                self.redispatch.set(place, interval.map(|interval| on && interval != 0));
             }
             Some(_) => {}
             None => *self = Self::unknown(place.line),

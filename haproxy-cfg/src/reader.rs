@@ -47,10 +47,7 @@ struct State {
 
 impl Default for State {
     fn default() -> Self {
-        Self {
-            section: BTreeSet::from([None]),
-            defaults: BTreeSet::from([None]),
-        }
+        Self { section: BTreeSet::from([None]), defaults: BTreeSet::from([None]) }
     }
 }
 
@@ -93,38 +90,21 @@ impl Reader {
     /// Every proxy of the file, or the line of a block that is never closed.
     pub(crate) fn finish(self) -> Result<Vec<Proxy>, (usize, Flaw)> {
         match self.blocks.last() {
-            Some(block) => Err((
-                block.line,
-                Flaw::new(block.column, "this .if has no .endif"),
-            )),
+            Some(block) => Err((block.line, Flaw::new(block.column, "this .if has no .endif"))),
             None => Ok(self.proxies),
         }
     }
 
     /// A line that begins a proxy section.
-    fn proxy(
-        &mut self,
-        line: usize,
-        kind: ProxyKind,
-        keyword: &Word,
-        words: &[Word],
-    ) -> Result<(), Flaw> {
-        let place = Place {
-            line,
-            conditional: !self.blocks.is_empty(),
-        };
+    fn proxy(&mut self, line: usize, kind: ProxyKind, keyword: &Word, words: &[Word]) -> Result<(), Flaw> {
+        let place = Place { line, conditional: !self.blocks.is_empty() };
         let (name, from) = match words {
-            [from, source] if kind == ProxyKind::Defaults && from.text == "from" => {
-                (None, Some(source))
-            }
+            [from, source] if kind == ProxyKind::Defaults && from.text == "from" => (None, Some(source)),
             [name, from, source, ..] if from.text == "from" => (Some(name), Some(source)),
             [name, ..] => (Some(name), None),
             [] if kind == ProxyKind::Defaults => (None, None),
             [] => {
-                return Err(Flaw::new(
-                    keyword.column,
-                    format!("{} needs a name", keyword.text),
-                ));
+                return Err(Flaw::new(keyword.column, format!("{} needs a name", keyword.text)));
             }
         };
         let profile = match (from, kind) {
@@ -160,13 +140,8 @@ impl Reader {
         let Some(wanted) = name.known() else {
             return Ok(Profile::unknown(line));
         };
-        let defaults = self
-            .proxies
-            .iter()
-            .filter(|proxy| proxy.kind == ProxyKind::Defaults);
-        let mut named = defaults
-            .clone()
-            .filter(|proxy| proxy.name.as_deref() == Some(wanted));
+        let defaults = self.proxies.iter().filter(|proxy| proxy.kind == ProxyKind::Defaults);
+        let mut named = defaults.clone().filter(|proxy| proxy.name.as_deref() == Some(wanted));
         match (named.next(), named.next()) {
             (Some(only), None) => Ok(only.profile()),
             (Some(_), Some(_)) => Ok(Profile::unknown(line)),
@@ -179,10 +154,7 @@ impl Reader {
 
     /// A line inside a section.
     fn inside(&mut self, line: usize, words: &[Word]) -> Result<(), Flaw> {
-        let place = Place {
-            line,
-            conditional: !self.blocks.is_empty() || self.state.section.len() > 1,
-        };
+        let place = Place { line, conditional: !self.blocks.is_empty() || self.state.section.len() > 1 };
         for index in self.state.section.iter().flatten() {
             if let Some(proxy) = self.proxies.get_mut(*index) {
                 proxy.apply(place, words)?;
@@ -192,13 +164,7 @@ impl Reader {
     }
 
     fn open(&mut self, line: usize, column: usize) {
-        self.blocks.push(Block {
-            line,
-            column,
-            before: self.state.clone(),
-            after: None,
-            has_else: false,
-        });
+        self.blocks.push(Block { line, column, before: self.state.clone(), after: None, has_else: false });
     }
 
     fn next_branch(&mut self, keyword: &Word, is_else: bool) -> Result<(), Flaw> {

@@ -45,17 +45,11 @@ enum Names {
 
 impl Entry {
     /// Reads a line that begins with `server` or `server-template`, on top of the `default-server` lines before it.
-    pub(crate) fn read(
-        place: Place,
-        words: &[Word],
-        defaults: &ServerSettings,
-    ) -> Result<Self, Flaw> {
+    pub(crate) fn read(place: Place, words: &[Word], defaults: &ServerSettings) -> Result<Self, Flaw> {
         let template = words.first().and_then(Word::known) == Some("server-template");
         let (name, numbers, address, settings) = match words {
             [_, name, address, settings @ ..] if !template => (name, None, address, settings),
-            [_, name, numbers, address, settings @ ..] if template => {
-                (name, Some(numbers), address, settings)
-            }
+            [_, name, numbers, address, settings @ ..] if template => (name, Some(numbers), address, settings),
             _ => {
                 let column = words.first().map_or(1, |word| word.column);
                 let what = match template {
@@ -70,9 +64,10 @@ impl Entry {
             (Some(_), None) => Names::One,
             (Some(_), Some(numbers)) => match numbers.variable {
                 true => Names::Unknown,
-                false => Names::Numbered(range(&numbers.text).ok_or_else(|| {
-                    Flaw::new(numbers.column, "expected how many servers, as in 3 or 1-3")
-                })?),
+                false => Names::Numbered(
+                    range(&numbers.text)
+                        .ok_or_else(|| Flaw::new(numbers.column, "expected how many servers, as in 3 or 1-3"))?,
+                ),
             },
         };
         let mut effective = defaults.clone();
@@ -122,16 +117,11 @@ impl Entry {
         };
         let numbered = numbers.into_iter().flatten();
         let names = numbered.map(|number| format!("{}{number}", self.shared.name));
-        one.into_iter()
-            .chain(names)
-            .map(|name| self.with_name(name))
+        one.into_iter().chain(names).map(|name| self.with_name(name))
     }
 
     fn with_name(&self, name: String) -> Server {
-        Server {
-            name,
-            ..self.shared.clone()
-        }
+        Server { name, ..self.shared.clone() }
     }
 }
 
@@ -148,8 +138,6 @@ fn range(text: &str) -> Option<RangeInclusive<u32>> {
 fn port(address: &str) -> Option<u16> {
     let (_, port) = address.rsplit_once([':', ']'])?;
     let digits = port.chars().all(|c| c.is_ascii_digit());
-    let after_colon = address
-        .strip_suffix(port)
-        .is_some_and(|rest| rest.ends_with(':'));
+    let after_colon = address.strip_suffix(port).is_some_and(|rest| rest.ends_with(':'));
     (digits && after_colon).then(|| port.parse().ok()).flatten()
 }

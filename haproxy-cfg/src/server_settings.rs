@@ -184,12 +184,8 @@ impl ServerSettings {
                 "fall" => self.fall.set(place, number(words.next())),
                 "rise" => self.rise.set(place, number(words.next())),
                 "weight" => self.weight.set(place, number(words.next())),
-                "cookie" => self
-                    .cookie
-                    .set(place, text().map(|text| Some(text.to_owned()))),
-                "track" => self
-                    .track
-                    .set(place, text().map(|text| Some(text.to_owned()))),
+                "cookie" => self.cookie.set(place, text().map(|text| Some(text.to_owned()))),
+                "track" => self.track.set(place, text().map(|text| Some(text.to_owned()))),
                 "on-marked-down" => self.on_marked_down.set(
                     place,
                     match text() {
@@ -200,9 +196,7 @@ impl ServerSettings {
                 "on-marked-up" => self.on_marked_up.set(
                     place,
                     match text() {
-                        Some("shutdown-backup-sessions") => {
-                            Some(OnMarkedUp::ShutdownBackupSessions)
-                        }
+                        Some("shutdown-backup-sessions") => Some(OnMarkedUp::ShutdownBackupSessions),
                         _ => None,
                     },
                 ),

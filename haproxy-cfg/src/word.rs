@@ -20,12 +20,7 @@ pub(crate) struct Word {
 
 impl Word {
     fn new(column: usize) -> Self {
-        Self {
-            text: String::new(),
-            column,
-            variable: false,
-            spreads: false,
-        }
+        Self { text: String::new(), column, variable: false, spreads: false }
     }
 
     /// What it says, unless that depends on the environment.
@@ -53,11 +48,7 @@ enum Quote {
 /// silent, of `parse_line()` in HAProxy's `tools.c`: a `#` begins a comment even within a word, and a backslash before
 /// any other character stays. A `\xNN` above 7F becomes the character with that number.
 pub(crate) fn cut(line: &str) -> Result<Vec<Word>, Flaw> {
-    let mut cutter = Cutter {
-        characters: line.chars().enumerate(),
-        words: Vec::new(),
-        word: None,
-    };
+    let mut cutter = Cutter { characters: line.chars().enumerate(), words: Vec::new(), word: None };
     cutter.run()?;
     cutter.words.extend(cutter.word);
     Ok(cutter.words)

@@ -1,11 +1,6 @@
 //! What depends on a condition or on the environment is unknown, never guessed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use haproxy_cfg::{Config, Effective};
 
@@ -35,10 +30,7 @@ fn a_line_after_the_condition_is_sure_again() {
     ));
     assert_eq!(config.kills_on_down("b", "a"), Some(true));
     let redispatch = config.backend("b").unwrap().settings.redispatch;
-    assert_eq!(
-        (redispatch.known(), redispatch.line()),
-        (Some(&false), Some(6))
-    );
+    assert_eq!((redispatch.known(), redispatch.line()), (Some(&false), Some(6)));
 }
 
 #[test]
@@ -64,9 +56,7 @@ fn a_section_under_a_condition_is_there_with_nothing_known() {
 
 #[test]
 fn a_line_after_a_section_under_a_condition_may_belong_to_the_one_before() {
-    let config = config(
-        "backend a\n.if defined(X)\nbackend b\n.endif\n option redispatch\n server s 1.1.1.1:1\n",
-    );
+    let config = config("backend a\n.if defined(X)\nbackend b\n.endif\n option redispatch\n server s 1.1.1.1:1\n");
     for backend in ["a", "b"] {
         let redispatch = config.backend(backend).unwrap().settings.redispatch;
         assert_eq!(redispatch.known(), None, "{backend}");
@@ -76,14 +66,10 @@ fn a_line_after_a_section_under_a_condition_may_belong_to_the_one_before() {
 
 #[test]
 fn a_branch_goes_on_in_the_section_before_the_condition() {
-    let config = config(
-        "backend a\n.if defined(X)\nbackend b\n.else\n option persist\n.endif\nbackend c\n retries 1\n",
-    );
+    let config =
+        config("backend a\n.if defined(X)\nbackend b\n.else\n option persist\n.endif\nbackend c\n retries 1\n");
     assert_eq!(config.backend("a").unwrap().settings.persist.known(), None);
-    assert_eq!(
-        config.backend("c").unwrap().settings.retries.known(),
-        Some(&1)
-    );
+    assert_eq!(config.backend("c").unwrap().settings.retries.known(), Some(&1));
 }
 
 #[test]
@@ -109,13 +95,8 @@ fn nested_conditions_end_with_the_last_one() {
 
 #[test]
 fn a_variable_makes_its_setting_unknown() {
-    let config = config(
-        "backend b\n retries \"$RETRIES\"\n server a \"${ADDRESS}:80\" check port \"$PORT\" fall 5\n",
-    );
-    assert_eq!(
-        config.backend("b").unwrap().settings.retries,
-        Effective::Unknown { line: 2 }
-    );
+    let config = config("backend b\n retries \"$RETRIES\"\n server a \"${ADDRESS}:80\" check port \"$PORT\" fall 5\n");
+    assert_eq!(config.backend("b").unwrap().settings.retries, Effective::Unknown { line: 2 });
     let server = config.server("b", "a").unwrap();
     assert_eq!(server.address, Effective::Unknown { line: 3 });
     assert_eq!(server.check_port, Effective::Unknown { line: 3 });
@@ -140,8 +121,7 @@ fn a_variable_that_may_be_any_setting_makes_all_unknown() {
 
 #[test]
 fn a_dollar_is_a_variable_only_within_double_quotes() {
-    let config =
-        config("backend b\n server a 1.1.1.1:1 cookie $A\n server c 1.1.1.1:1 cookie '$A'\n");
+    let config = config("backend b\n server a 1.1.1.1:1 cookie $A\n server c 1.1.1.1:1 cookie '$A'\n");
     for name in ["a", "c"] {
         let cookie = config.server("b", name).unwrap().settings.cookie;
         assert_eq!(cookie.known(), Some(&Some("$A".to_owned())));

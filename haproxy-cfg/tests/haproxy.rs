@@ -1,11 +1,6 @@
 //! The same files, read by a real HAProxy: `$HAPROXY`, or `haproxy` on the path. Needs root for a network namespace.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -31,11 +26,7 @@ fn every_example_is_valid_without_a_warning() {
     let mut count = 0;
     for entry in std::fs::read_dir(examples).unwrap() {
         let path = entry.unwrap().path();
-        let output = Command::new(haproxy())
-            .args(["-dW", "-c", "-f"])
-            .arg(&path)
-            .output()
-            .unwrap();
+        let output = Command::new(haproxy()).args(["-dW", "-c", "-f"]).arg(&path).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {said}", path.display());
         Config::parse("example", &std::fs::read_to_string(&path).unwrap()).unwrap();
@@ -126,9 +117,7 @@ fn what_we_read_is_what_haproxy_does() {
         let balance = backend.settings.balance.known().unwrap().as_deref();
         assert_eq!(balance, row.get("algo").map(String::as_str), "{name}");
     }
-    let servers = rows
-        .keys()
-        .filter(|(_, row)| row != "BACKEND" && row != "FRONTEND");
+    let servers = rows.keys().filter(|(_, row)| row != "BACKEND" && row != "FRONTEND");
     assert_eq!(compared, servers.count());
 }
 
@@ -139,10 +128,7 @@ fn in_columns(server: &Server) -> Row {
     let settings = &server.settings;
     let mut row = Row::from([
         ("weight", settings.weight.known().unwrap().to_string()),
-        (
-            "bck",
-            u8::from(*settings.backup.known().unwrap()).to_string(),
-        ),
+        ("bck", u8::from(*settings.backup.known().unwrap()).to_string()),
         ("addr", server.address.known().unwrap().clone()),
     ]);
     if *settings.check.known().unwrap() {
@@ -162,22 +148,8 @@ fn in_columns(server: &Server) -> Row {
 fn stat(socket: &Path) -> BTreeMap<(String, String), Row> {
     let text = ask(socket, "show stat\n");
     let mut lines = text.lines();
-    let header: Vec<_> = lines
-        .next()
-        .unwrap()
-        .trim_start_matches("# ")
-        .split(',')
-        .collect();
-    let wanted = [
-        "weight",
-        "bck",
-        "addr",
-        "check_rise",
-        "check_fall",
-        "cookie",
-        "tracked",
-        "algo",
-    ];
+    let header: Vec<_> = lines.next().unwrap().trim_start_matches("# ").split(',').collect();
+    let wanted = ["weight", "bck", "addr", "check_rise", "check_fall", "cookie", "tracked", "algo"];
     let row = |line: &str| {
         let cells = cells(line);
         let cell = |name: &str| {
@@ -211,9 +183,7 @@ fn cells(line: &str) -> Vec<String> {
 
 fn ask(socket: &Path, command: &str) -> String {
     let mut stream = UnixStream::connect(socket).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(5)))
-        .unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     stream.write_all(command.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -239,10 +209,7 @@ impl Running {
             if running.0.try_wait().unwrap().is_some() {
                 panic!("HAProxy ended: {}", std::fs::read_to_string(said).unwrap());
             }
-            assert!(
-                start.elapsed() < Duration::from_secs(10),
-                "HAProxy does not answer"
-            );
+            assert!(start.elapsed() < Duration::from_secs(10), "HAProxy does not answer");
             std::thread::sleep(Duration::from_millis(5));
         }
         running

@@ -1,11 +1,6 @@
 //! What holds for every text.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use haproxy_cfg::Config;
 use proptest::prelude::*;
@@ -59,8 +54,7 @@ fn nearly() -> impl Strategy<Value = String> {
     ];
     let word = prop::sample::select(words.to_vec());
     let end = prop::sample::select(vec!["\n", "\n", "\n", "\r\n", ""]);
-    let line = (prop::collection::vec(word, 0..7), end)
-        .prop_map(|(words, end)| format!(" {}{end}", words.join(" ")));
+    let line = (prop::collection::vec(word, 0..7), end).prop_map(|(words, end)| format!(" {}{end}", words.join(" ")));
     prop::collection::vec(line, 0..20).prop_map(|lines| lines.concat())
 }
 

@@ -1,11 +1,6 @@
 //! The rules of HAProxy's configuration, one by one.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::time::Duration;
 
@@ -29,10 +24,7 @@ fn server(text: &str) -> Server {
 }
 
 fn known<T>(value: T, line: usize) -> Effective<T> {
-    Effective::Known {
-        value,
-        line: Some(line),
-    }
+    Effective::Known { value, line: Some(line) }
 }
 
 fn of_haproxy<T>(value: T) -> Effective<T> {
@@ -93,14 +85,8 @@ fn every_setting_of_a_server_is_read_with_its_line() {
     assert_eq!(settings.backup, known(true, 2));
     assert_eq!(settings.cookie, known(Some("A".to_owned()), 2));
     assert_eq!(settings.weight, known(10, 2));
-    assert_eq!(
-        settings.on_marked_down,
-        known(OnMarkedDown::ShutdownSessions, 2)
-    );
-    assert_eq!(
-        settings.on_marked_up,
-        known(OnMarkedUp::ShutdownBackupSessions, 2)
-    );
+    assert_eq!(settings.on_marked_down, known(OnMarkedDown::ShutdownSessions, 2));
+    assert_eq!(settings.on_marked_up, known(OnMarkedUp::ShutdownBackupSessions, 2));
     assert_eq!(settings.track, known(Some("other/s".to_owned()), 2));
     assert_eq!(settings.agent_check, known(true, 2));
 }
@@ -204,16 +190,9 @@ fn options_are_switched_on_and_off() {
     assert_eq!(redispatch(" option redispatch 0\n"), known(false, 4));
     assert_eq!(redispatch(" option redispatch -1\n"), known(true, 4));
     assert_eq!(redispatch(" option redispatch 1\n"), known(true, 4));
-    let config =
-        config("backend b\n option persist\nbackend c\n option persist\n no option persist\n");
-    assert_eq!(
-        config.backend("b").unwrap().settings.persist,
-        known(true, 2)
-    );
-    assert_eq!(
-        config.backend("c").unwrap().settings.persist,
-        known(false, 5)
-    );
+    let config = config("backend b\n option persist\nbackend c\n option persist\n no option persist\n");
+    assert_eq!(config.backend("b").unwrap().settings.persist, known(true, 2));
+    assert_eq!(config.backend("c").unwrap().settings.persist, known(false, 5));
 }
 
 #[test]
@@ -225,37 +204,19 @@ fn every_setting_of_a_backend_is_read_with_its_line() {
     let settings = &config.backend("l").unwrap().settings;
     assert_eq!(settings.balance, known(Some("hdr(host)".to_owned()), 2));
     assert_eq!(settings.retries, known(5, 3));
-    assert_eq!(
-        settings.timeout_check,
-        known(Some(Duration::from_secs(1)), 4)
-    );
-    assert_eq!(
-        settings.timeout_server,
-        known(Some(Duration::from_secs(120)), 5)
-    );
-    assert_eq!(
-        settings.timeout_tunnel,
-        known(Some(Duration::from_secs(3600)), 6)
-    );
+    assert_eq!(settings.timeout_check, known(Some(Duration::from_secs(1)), 4));
+    assert_eq!(settings.timeout_server, known(Some(Duration::from_secs(120)), 5));
+    assert_eq!(settings.timeout_tunnel, known(Some(Duration::from_secs(3600)), 6));
     assert_eq!(settings.http_reuse, known(HttpReuse::Never, 7));
     assert_eq!(settings.cookie, known(Some("SRV".to_owned()), 8));
 }
 
 #[test]
 fn a_template_gives_servers_by_their_numbers() {
-    let config =
-        config("backend b\n server-template web 2-4 app:80 check\n server-template x 2 app:81\n");
-    let names: Vec<_> = config
-        .backend("b")
-        .unwrap()
-        .servers()
-        .map(|server| server.name)
-        .collect();
+    let config = config("backend b\n server-template web 2-4 app:80 check\n server-template x 2 app:81\n");
+    let names: Vec<_> = config.backend("b").unwrap().servers().map(|server| server.name).collect();
     assert_eq!(names, ["web2", "web3", "web4", "x1", "x2"]);
-    assert_eq!(
-        config.server("b", "web3").unwrap().settings.check,
-        known(true, 2)
-    );
+    assert_eq!(config.server("b", "web3").unwrap().settings.check, known(true, 2));
     for missing in ["web", "web1", "web5", "web02", "web+2", "x0"] {
         assert_eq!(config.server("b", missing), None, "{missing}");
     }
@@ -280,14 +241,8 @@ fn sections_without_servers_of_ours_are_left_alone() {
     );
     assert_eq!(config.backends().count(), 1);
     assert_eq!(config.server("b", "x"), None);
-    assert_eq!(
-        config.server("b", "y").unwrap().settings.check,
-        of_haproxy(false)
-    );
-    assert_eq!(
-        config.backend("b").unwrap().settings.timeout_server,
-        of_haproxy(None)
-    );
+    assert_eq!(config.server("b", "y").unwrap().settings.check, of_haproxy(false));
+    assert_eq!(config.backend("b").unwrap().settings.timeout_server, of_haproxy(None));
 }
 
 #[test]
@@ -305,32 +260,14 @@ fn whether_going_down_kills_is_known_only_where_it_is_sure() {
 #[test]
 fn a_file_that_haproxy_could_not_read_is_refused_with_the_place() {
     let cases = [
-        (
-            "backend b\n server s \"1.1.1.1\n",
-            "2:11: this double quote is never closed",
-        ),
-        (
-            "backend b\n server 's 1.1.1.1\n",
-            "2:9: this single quote is never closed",
-        ),
-        (
-            "global\n log \\x4g\n",
-            "2:6: \\x must be followed by two hex digits",
-        ),
+        ("backend b\n server s \"1.1.1.1\n", "2:11: this double quote is never closed"),
+        ("backend b\n server 's 1.1.1.1\n", "2:9: this single quote is never closed"),
+        ("global\n log \\x4g\n", "2:6: \\x must be followed by two hex digits"),
         ("backend\n", "1:1: backend needs a name"),
-        (
-            "backend b\n server s\n",
-            "2:2: server needs a name and an address",
-        ),
+        ("backend b\n server s\n", "2:2: server needs a name and an address"),
         (".endif\n", "1:1: .endif without an .if"),
-        (
-            "global\n .else\n",
-            "2:2: .else without an .if that waits for it",
-        ),
-        (
-            ".if 1\n.else\n.elif 1\n.endif\n",
-            "3:1: .elif without an .if that waits for it",
-        ),
+        ("global\n .else\n", "2:2: .else without an .if that waits for it"),
+        (".if 1\n.else\n.elif 1\n.endif\n", "3:1: .elif without an .if that waits for it"),
         (".if 1\n .if 0\n.endif\n", "1:1: this .if has no .endif"),
     ];
     for (text, wanted) in cases {

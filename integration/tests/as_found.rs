@@ -51,7 +51,11 @@ fn what_was_in_maintenance_stays_so_and_is_named() {
     assert_eq!((settings(&world.haproxy), world.apps[0].pid()), (found.clone(), old));
 
     let outcome = world.pitstop.run(&["restart", "webA"]);
-    outcome.assert_code(0).assert_says(&["left in somebody else's maintenance", "srvs/webA on lb1", "srvs/bkpA on lb1"]);
+    outcome.assert_code(0).assert_says(&[
+        "left in somebody else's maintenance",
+        "srvs/webA on lb1",
+        "srvs/bkpA on lb1",
+    ]);
     assert_eq!(settings(&world.haproxy), found);
     assert_ne!(world.apps[0].pid(), old);
 }
@@ -190,7 +194,11 @@ fn maintenance_that_somebody_sets_while_we_drain_or_hold_stays_and_is_named() {
     world.haproxy.wait_for_status("srvs/bkpA", "UP", SOON);
     world.haproxy.set_state("srvs/bkpA", "maint");
     let outcome = run.wait();
-    outcome.assert_code(0).assert_says(&["srvs/webA on lb1, srvs/bkpA on lb1", "while it was draining", "after it was put back"]);
+    outcome.assert_code(0).assert_says(&[
+        "srvs/webA on lb1, srvs/bkpA on lb1",
+        "while it was draining",
+        "after it was put back",
+    ]);
     for server in world.servers(0) {
         assert_eq!(world.haproxy.status(&server), "MAINT");
     }

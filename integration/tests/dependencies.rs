@@ -12,7 +12,8 @@ fn workspace() -> &'static Path {
 }
 
 fn packages() -> Vec<Value> {
-    let arguments = ["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform=x86_64-unknown-linux-gnu"];
+    let arguments =
+        ["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform=x86_64-unknown-linux-gnu"];
     let output = Command::new(env!("CARGO")).args(arguments).current_dir(workspace()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -65,7 +66,8 @@ fn one(words: &mut &[&str], allowed: &[&str]) -> bool {
 #[test]
 fn every_dependency_has_a_licence_that_is_allowed() {
     let deny = deny();
-    let allowed: Vec<&str> = deny["licenses"]["allow"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let allowed: Vec<&str> =
+        deny["licenses"]["allow"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     for package in packages() {
         let licence = package["license"].as_str().unwrap_or("none");
         assert!(is_allowed(licence, &allowed), "{} is under {licence}", package["name"]);

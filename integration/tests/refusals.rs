@@ -95,7 +95,10 @@ fn all_apps_of_a_host_restarted_at_once_leave_one_of_them_up() {
 #[test]
 fn a_backup_that_serves_alone_is_refused() {
     let world = World::builder().apps(2).check_interval(Duration::from_millis(100)).start();
-    world.pitstop.replace("servers = [\"srvs/webB\"]\nbackups = [\"srvs/bkpB\"]", "servers = [\"srvs/bkpB\"]\nunlisted = \"ignore\"");
+    world.pitstop.replace(
+        "servers = [\"srvs/webB\"]\nbackups = [\"srvs/bkpB\"]",
+        "servers = [\"srvs/bkpB\"]\nunlisted = \"ignore\"",
+    );
     world.haproxy.set_state("srvs/webB", "maint");
     world.haproxy.set_state("srvs/bkpA", "maint");
     world.pitstop.run(&["restart", "webB"]).assert_code(0);

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::aside::{self, Aside};
 use super::args::{Arguments, InOptions, OutOptions, RunOptions};
+use super::aside::{self, Aside};
 use super::progress::{Display, JsonLines};
 use super::{CliError, printer, receipt};
 use crate::config;

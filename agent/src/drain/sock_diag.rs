@@ -6,16 +6,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-};
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_sock_diag::constants::{
     AF_INET, AF_INET6, IPPROTO_TCP, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV,
 };
 use netlink_packet_sock_diag::inet::nlas::Nla;
-use netlink_packet_sock_diag::inet::{
-    ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags,
-};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags};
 use netlink_packet_sock_diag::message::SockDiagMessage;
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use netlink_sys::{AsyncSocket, AsyncSocketExt, TokioSocket};
@@ -86,25 +82,13 @@ pub(super) async fn dump(port: u16, states: StateFlags) -> io::Result<Vec<Row>> 
         Ok(rows)
     })
     .await
-    .map_err(|_| {
-        io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the kernel did not answer sock_diag",
-        )
-    })?
+    .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the kernel did not answer sock_diag"))?
 }
 
 /// A new socket for every dump: an answer can never be taken for that of an earlier question.
-async fn dump_family(
-    family: u8,
-    port: u16,
-    states: StateFlags,
-    rows: &mut Vec<Row>,
-) -> io::Result<()> {
+async fn dump_family(family: u8, port: u16, states: StateFlags, rows: &mut Vec<Row>) -> io::Result<()> {
     let socket = <TokioSocket as AsyncSocket>::new(NETLINK_SOCK_DIAG)?;
-    socket
-        .socket_ref()
-        .connect(&netlink_sys::SocketAddr::new(0, 0))?;
+    socket.socket_ref().connect(&netlink_sys::SocketAddr::new(0, 0))?;
     socket.send(&request(family, port, states)).await?;
     loop {
         let (datagram, sender) = socket.recv_from_full().await?;
@@ -115,11 +99,7 @@ async fn dump_family(
 }
 
 fn request(family: u8, port: u16, states: StateFlags) -> Vec<u8> {
-    let mut socket_id = if family == AF_INET {
-        SocketId::new_v4()
-    } else {
-        SocketId::new_v6()
-    };
+    let mut socket_id = if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() };
     socket_id.source_port = port;
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
@@ -208,9 +188,7 @@ impl Traffic {
         Some(Self {
             last_data_sent: field(44)?,
             last_data_received: field(52)?,
-            segments: field(152)
-                .zip(field(156))
-                .map(|(received, sent)| Segments { received, sent }),
+            segments: field(152).zip(field(156)).map(|(received, sent)| Segments { received, sent }),
         })
     }
 }

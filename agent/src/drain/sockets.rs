@@ -92,10 +92,7 @@ impl Sockets {
     /// # Errors
     /// `NotFound` where the kernel lacks sock_diag for TCP (module `tcp_diag`); others as the system gives them.
     pub async fn snapshot(&self) -> io::Result<Snapshot> {
-        let states = StateFlags::LISTEN
-            | StateFlags::SYN_RECV
-            | StateFlags::ESTABLISHED
-            | StateFlags::CLOSE_WAIT;
+        let states = StateFlags::LISTEN | StateFlags::SYN_RECV | StateFlags::ESTABLISHED | StateFlags::CLOSE_WAIT;
         let rows = sock_diag::dump(self.listen.port(), states).await?;
         Ok(self.select(&rows))
     }
@@ -116,9 +113,7 @@ impl Sockets {
     /// As [`Sockets::snapshot`] and [`process::holders_of`].
     pub async fn holders(&self) -> io::Result<Vec<Process>> {
         let inodes = self.listening().await?;
-        tokio::task::spawn_blocking(move || process::holders_of(&inodes))
-            .await
-            .map_err(io::Error::other)?
+        tokio::task::spawn_blocking(move || process::holders_of(&inodes)).await.map_err(io::Error::other)?
     }
 
     /// Picks what belongs to the app out of everything at its port.
@@ -130,13 +125,10 @@ impl Sockets {
         // Then, and when nobody listens any more, connections to any of the host's addresses are the app's.
         let specific = !listeners.is_empty() && !self.listen.ip().is_unspecified();
         if listeners.is_empty() {
-            listeners = listening
-                .filter(|row| row.local.ip().is_unspecified())
-                .collect();
+            listeners = listening.filter(|row| row.local.ip().is_unspecified()).collect();
         }
         let ours = |row: &&Row| {
-            (!specific || at(row.local.ip()))
-                && (self.peers.is_empty() || self.peers.contains(&row.peer.ip()))
+            (!specific || at(row.local.ip())) && (self.peers.is_empty() || self.peers.contains(&row.peer.ip()))
         };
         Snapshot {
             listen: self.listen,
@@ -147,21 +139,14 @@ impl Sockets {
                 .filter(ours)
                 .map(|row| row.peer)
                 .collect(),
-            connections: rows
-                .iter()
-                .filter(ours)
-                .filter_map(Connection::of)
-                .collect(),
+            connections: rows.iter().filter(ours).filter_map(Connection::of).collect(),
         }
     }
 }
 
 impl From<&Row> for Listener {
     fn from(row: &Row) -> Self {
-        Self {
-            inode: row.inode,
-            accept_queue: row.receive_queue,
-        }
+        Self { inode: row.inode, accept_queue: row.receive_queue }
     }
 }
 
@@ -198,14 +183,8 @@ impl Turn {
         const TWO_TICKS: u32 = 20;
         let tie = traffic.last_data_received == traffic.last_data_sent;
         let doubtful = tie && traffic.last_data_received < TWO_TICKS;
-        let owes = traffic
-            .segments
-            .is_some_and(|segments| segments.received > 0 && (segments.sent == 0 || doubtful));
-        if traffic.last_data_received < traffic.last_data_sent || owes {
-            Self::App
-        } else {
-            Self::Peer
-        }
+        let owes = traffic.segments.is_some_and(|segments| segments.received > 0 && (segments.sent == 0 || doubtful));
+        if traffic.last_data_received < traffic.last_data_sent || owes { Self::App } else { Self::Peer }
     }
 }
 
@@ -215,16 +194,8 @@ impl Snapshot {
     ///
     /// It can't be waited for its end: HAProxy keeps connections for later, the last of them for ever.
     pub fn sighting(&self, idle_after: Duration) -> Sighting {
-        let waiting: u64 = self
-            .listeners
-            .iter()
-            .map(|l| u64::from(l.accept_queue))
-            .sum();
-        let queue = (waiting > 0).then(|| Left {
-            place: self.listen.to_string(),
-            sessions: 0,
-            queued: waiting,
-        });
+        let waiting: u64 = self.listeners.iter().map(|l| u64::from(l.accept_queue)).sum();
+        let queue = (waiting > 0).then(|| Left { place: self.listen.to_string(), sessions: 0, queued: waiting });
         let mut peers: BTreeMap<IpAddr, Left> = BTreeMap::new();
         let counted = self
             .connections
@@ -233,19 +204,11 @@ impl Snapshot {
             .map(|connection| (connection.peer.ip(), 1, 0));
         let half_open = self.half_open.iter().map(|peer| (peer.ip(), 0, 1));
         for (ip, sessions, queued) in counted.chain(half_open) {
-            let left = peers.entry(ip).or_insert_with(|| Left {
-                place: ip.to_string(),
-                sessions: 0,
-                queued: 0,
-            });
+            let left = peers.entry(ip).or_insert_with(|| Left { place: ip.to_string(), sessions: 0, queued: 0 });
             left.sessions += sessions;
             left.queued += queued;
         }
-        Sighting {
-            witness: KERNEL.to_owned(),
-            pid: None,
-            left: queue.into_iter().chain(peers.into_values()).collect(),
-        }
+        Sighting { witness: KERNEL.to_owned(), pid: None, left: queue.into_iter().chain(peers.into_values()).collect() }
     }
 }
 

@@ -47,7 +47,8 @@ impl Engine<'_> {
             self.after = self.service.identity().await.unwrap_or_default();
         }
         // `in` for an app that is in has nothing to leave out where the proof fails.
-        let unproven = if self.request.goal == Goal::In && !self.found_out { Outcome::Untouched } else { Outcome::TimedOut };
+        let unproven =
+            if self.request.goal == Goal::In && !self.found_out { Outcome::Untouched } else { Outcome::TimedOut };
         let log = &self.log;
         let told = |progress: probe::Progress| {
             if let Some(failure) = progress.last {
@@ -60,7 +61,8 @@ impl Engine<'_> {
             fault = self.process_gone() => return Err(fault),
         };
         if let Err(unready) = proof {
-            let hint = format!("look into the log of {}; once it is healthy, `pitstop in {}`", self.app.name, self.app.name);
+            let hint =
+                format!("look into the log of {}; once it is healthy, `pitstop in {}`", self.app.name, self.app.name);
             return Err(Fault::new(unproven, format!("the app did not become ready: {unready}"), Some(hint)));
         }
         self.same_process().await?;

@@ -56,7 +56,9 @@ impl Engine<'_> {
     fn is_out(&self) -> bool {
         let written = || self.balancers.iter().filter(|balancer| !balancer.is_read_only());
         let redirect = self.ports.as_ref().map(|ports| ports.found() != Some(false));
-        redirect != Some(true) && written().all(Admin::is_left_alone) && (redirect.is_some() || written().next().is_some())
+        redirect != Some(true)
+            && written().all(Admin::is_left_alone)
+            && (redirect.is_some() || written().next().is_some())
     }
 
     /// The last counters for the receipt. The claim itself is given back when the run is over.

@@ -142,7 +142,9 @@ impl Engine<'_> {
             let Some(balancer) = self.balancers.iter_mut().find(|balancer| balancer.name() == name) else { continue };
             if poll.reloaded && !self.reloaded {
                 self.reloaded = true;
-                self.log.remark("sessions in the old worker can't be seen: the kernel's connections count until they are closed");
+                self.log.remark(
+                    "sessions in the old worker can't be seen: the kernel's connections count until they are closed",
+                );
             }
             let Some(asserted) = balancer.asserted() else { continue };
             let states = balancer.states().await?;

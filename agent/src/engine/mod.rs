@@ -298,7 +298,9 @@ impl<'a> Engine<'a> {
         if told || !matches!(ending, Ending::StaysOut | Ending::PartlyIn | Ending::Stuck) {
             return;
         }
-        let way = format!("once that is mended, {way} proves the app and puts it back; `pitstop status` shows where it stands");
+        let way = format!(
+            "once that is mended, {way} proves the app and puts it back; `pitstop status` shows where it stands"
+        );
         trouble.hint = Some(trouble.hint.take().map_or_else(|| way.clone(), |hint| format!("{hint}\n{way}")));
     }
 
@@ -321,8 +323,12 @@ impl<'a> Engine<'a> {
         let app = &self.app.name;
         let mut state = match (ending, self.request.goal) {
             (Ending::Done, Goal::Restart) => format!("{app} is restarted, proven and back as it was"),
-            (Ending::Done, Goal::Out) if self.left.is_empty() => format!("{app} is out of rotation and drained; it runs on"),
-            (Ending::Done, Goal::Out) => format!("{app} is out of rotation; still in flight: {}", drain::describe(&self.left)),
+            (Ending::Done, Goal::Out) if self.left.is_empty() => {
+                format!("{app} is out of rotation and drained; it runs on")
+            }
+            (Ending::Done, Goal::Out) => {
+                format!("{app} is out of rotation; still in flight: {}", drain::describe(&self.left))
+            }
             (Ending::Done, Goal::In) => format!("{app} is proven and in rotation"),
             (Ending::Refused, _) => format!("nothing was touched; {app} is as it was"),
             (Ending::Held, _) => format!("nothing was touched; another run has {app}"),
@@ -361,16 +367,18 @@ impl<'a> Engine<'a> {
     /// The longest that HAProxy takes to call a server down once its check port is closed:
     /// `(fall + 1) × (inter + check timeout)`.
     fn worst_case_out(&self) -> Duration {
-        self.app.redirect.as_ref().map_or(Duration::ZERO, |redirect| {
-            (redirect.inter + redirect.check_timeout) * (redirect.fall + 1)
-        })
+        self.app
+            .redirect
+            .as_ref()
+            .map_or(Duration::ZERO, |redirect| (redirect.inter + redirect.check_timeout) * (redirect.fall + 1))
     }
 
     /// The same for up: `(rise + 1) × (inter + check timeout)`.
     fn worst_case_in(&self) -> Duration {
-        self.app.redirect.as_ref().map_or(Duration::ZERO, |redirect| {
-            (redirect.inter + redirect.check_timeout) * (redirect.rise + 1)
-        })
+        self.app
+            .redirect
+            .as_ref()
+            .map_or(Duration::ZERO, |redirect| (redirect.inter + redirect.check_timeout) * (redirect.rise + 1))
     }
 }
 
@@ -397,13 +405,7 @@ fn only_looks(step: Step, goal: Goal) -> bool {
 
 fn leads_to_a_safe_end(step: Step) -> bool {
     match step {
-        Step::Ready
-        | Step::PutBack
-        | Step::AwaitIn
-        | Step::Undo
-        | Step::PullBack
-        | Step::Alert
-        | Step::Release => true,
+        Step::Ready | Step::PutBack | Step::AwaitIn | Step::Undo | Step::PullBack | Step::Alert | Step::Release => true,
         Step::Preflight
         | Step::Claim
         | Step::Soften

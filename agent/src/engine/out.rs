@@ -71,7 +71,9 @@ impl Engine<'_> {
         for balancer in self.balancers.iter_mut().filter(|balancer| !owing.iter().any(|name| name == balancer.name())) {
             for server in balancer.leave_to_others().await? {
                 let name = balancer.name().to_owned();
-                self.log.remark(format!("{server} on {name} was put in maintenance by somebody else {when}: it will be left so"));
+                self.log.remark(format!(
+                    "{server} on {name} was put in maintenance by somebody else {when}: it will be left so"
+                ));
                 self.left_alone.push((name, server));
             }
         }
@@ -157,7 +159,8 @@ impl Engine<'_> {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                let what = format!("not out after {} on {}", humantime::format_duration(deadline - began), waiting.join(", "));
+                let what =
+                    format!("not out after {} on {}", humantime::format_duration(deadline - began), waiting.join(", "));
                 let hint = "does its health check really go to `check_port`? Compare with `server … check port` in haproxy.cfg";
                 return Err(Fault::new(Outcome::TimedOut, what, Some(hint.to_owned())));
             }
@@ -223,4 +226,3 @@ pub(super) fn all_well(results: Vec<Result<(), RotationError>>) -> Result<(), Fa
     let Some(first) = faults.first() else { return Ok(()) };
     Err(Fault::new(first.outcome, what.join("; "), first.trouble.hint.clone()))
 }
-

@@ -118,7 +118,12 @@ impl Engine<'_> {
         }
         // Several looks may come upon the same.
         let mut seen = Vec::new();
-        findings.retain(|finding| !seen.contains(finding) && { seen.push(finding.clone()); true });
+        findings.retain(|finding| {
+            !seen.contains(finding) && {
+                seen.push(finding.clone());
+                true
+            }
+        });
         findings
     }
 
@@ -213,7 +218,11 @@ impl Engine<'_> {
             self.guarded.insert((balancer.name().to_owned(), count.backend.clone()));
             match count.check(self.guard()) {
                 Ok(()) => {
-                    let others = if count.others == 1 { "1 other server is" } else { &format!("{} other servers are", count.others) };
+                    let others = if count.others == 1 {
+                        "1 other server is"
+                    } else {
+                        &format!("{} other servers are", count.others)
+                    };
                     let what = format!("guard: {others} up in {} on {}", count.backend, balancer.name());
                     findings.push(Finding::good(what));
                 }
@@ -263,9 +272,9 @@ impl Engine<'_> {
         let same = |state: &&ServerState| {
             !own.iter().any(|ours| ours.id == state.id)
                 && !state.admin.in_maintenance()
-                && own.iter().any(|ours| {
-                    ours.address.is_some() && ours.address == state.address && ours.port == state.port
-                })
+                && own
+                    .iter()
+                    .any(|ours| ours.address.is_some() && ours.address == state.address && ours.port == state.port)
         };
         let unlisted: Vec<_> = all.iter().filter(same).map(|state| state.id.to_string()).collect();
         if unlisted.is_empty() {

@@ -5,9 +5,7 @@
 //! only their silence is success.
 
 use super::error::{ErrorKind, Text};
-use super::{
-    Act, Command, Info, MasterCommand, Process, ServerConnections, ServerState, Session, StatRow,
-};
+use super::{Act, Command, Info, MasterCommand, Process, ServerConnections, ServerState, Session, StatRow};
 
 /// What the master says when a worker has ended.
 pub(super) const NO_SUCH_WORKER: &str = "Can't find the target PID";
@@ -34,30 +32,15 @@ impl<'a> Answer<'a> {
     }
 
     pub(super) fn stat(&mut self, command: &impl Refusable) -> Result<Vec<StatRow>, ErrorKind> {
-        self.section(csv_end)
-            .read(command, |text| text.starts_with("# "), StatRow::parse_all)
+        self.section(csv_end).read(command, |text| text.starts_with("# "), StatRow::parse_all)
     }
 
-    pub(super) fn servers_state(
-        &mut self,
-        command: &Command,
-    ) -> Result<Vec<ServerState>, ErrorKind> {
-        self.section(plain_end).read(
-            command,
-            |text| text.starts_with("1\n"),
-            ServerState::parse_all,
-        )
+    pub(super) fn servers_state(&mut self, command: &Command) -> Result<Vec<ServerState>, ErrorKind> {
+        self.section(plain_end).read(command, |text| text.starts_with("1\n"), ServerState::parse_all)
     }
 
-    pub(super) fn servers_conn(
-        &mut self,
-        command: &Command,
-    ) -> Result<Vec<ServerConnections>, ErrorKind> {
-        self.section(plain_end).read(
-            command,
-            |text| text.starts_with('#'),
-            ServerConnections::parse_all,
-        )
+    pub(super) fn servers_conn(&mut self, command: &Command) -> Result<Vec<ServerConnections>, ErrorKind> {
+        self.section(plain_end).read(command, |text| text.starts_with('#'), ServerConnections::parse_all)
     }
 
     pub(super) fn sessions(&mut self, command: &impl Refusable) -> Result<Vec<Session>, ErrorKind> {
@@ -70,11 +53,7 @@ impl<'a> Answer<'a> {
 
     pub(super) fn processes(&mut self) -> Result<Vec<Process>, ErrorKind> {
         let command = MasterCommand::ShowProcesses;
-        self.section(plain_end).read(
-            &command,
-            |text| text.starts_with("#<PID>"),
-            Process::parse_all,
-        )
+        self.section(plain_end).read(&command, |text| text.starts_with("#<PID>"), Process::parse_all)
     }
 
     pub(super) fn level(&mut self) -> Result<String, ErrorKind> {
@@ -94,10 +73,7 @@ impl<'a> Answer<'a> {
         // Which of two acts was refused is told by the words at best; they are about the same server.
         Err(match acts.last() {
             Some(act) => refusal(&Command::from(act.clone()), words),
-            None => ErrorKind::Malformed {
-                command: String::new(),
-                answer: words.into(),
-            },
+            None => ErrorKind::Malformed { command: String::new(), answer: words.into() },
         })
     }
 
@@ -106,10 +82,7 @@ impl<'a> Answer<'a> {
             Some((text, rest)) => (Some(text), rest.strip_prefix('\n').unwrap_or(rest)),
             None => (None, ""),
         };
-        let section = Section {
-            text: text.unwrap_or(self.rest),
-            complete: text.is_some(),
-        };
+        let section = Section { text: text.unwrap_or(self.rest), complete: text.is_some() };
         self.rest = rest;
         section
     }
@@ -136,10 +109,8 @@ impl Section<'_> {
             (false, false) if self.text.is_empty() => Err(ErrorKind::Truncated),
             (false, _) => Err(refusal(command, self.text)),
             (true, false) => Err(ErrorKind::Truncated),
-            (true, true) => parse(self.text).ok_or_else(|| ErrorKind::Malformed {
-                command: command.to_string(),
-                answer: self.text.into(),
-            }),
+            (true, true) => parse(self.text)
+                .ok_or_else(|| ErrorKind::Malformed { command: command.to_string(), answer: self.text.into() }),
         }
     }
 }
@@ -200,13 +171,9 @@ fn refusal<C: Refusable>(command: &C, answer: &str) -> ErrorKind {
         _ => None,
     };
     let backend = || match worker {
-        Some((Command::ShowServersState(Some(name)) | Command::ShowServersConn(Some(name)), _)) => {
-            name.to_string()
-        }
+        Some((Command::ShowServersState(Some(name)) | Command::ShowServersConn(Some(name)), _)) => name.to_string(),
         Some((Command::ShowStat { proxy, .. }, _)) => proxy.to_string(),
-        _ => server
-            .map(|server| server.backend.to_string())
-            .unwrap_or_default(),
+        _ => server.map(|server| server.backend.to_string()).unwrap_or_default(),
     };
     let text = Text::from(answer);
     let words = without_severity(text.raw());
@@ -214,14 +181,10 @@ fn refusal<C: Refusable>(command: &C, answer: &str) -> ErrorKind {
         return ErrorKind::ProxyDisabled;
     }
     if words.starts_with("Permission denied") {
-        return ErrorKind::PermissionDenied {
-            command: command.to_string(),
-        };
+        return ErrorKind::PermissionDenied { command: command.to_string() };
     }
     if words.starts_with("Unknown command") {
-        return ErrorKind::UnknownCommand {
-            command: command.to_string(),
-        };
+        return ErrorKind::UnknownCommand { command: command.to_string() };
     }
     if words.starts_with(NO_SUCH_WORKER)
         && let Some((_, Some(pid))) = worker
@@ -233,16 +196,10 @@ fn refusal<C: Refusable>(command: &C, answer: &str) -> ErrorKind {
     {
         return ErrorKind::NoSuchServer(server.clone());
     }
-    if ["No such backend", "Can't find backend", "No such proxy"]
-        .iter()
-        .any(|known| words.starts_with(known))
-    {
+    if ["No such backend", "Can't find backend", "No such proxy"].iter().any(|known| words.starts_with(known)) {
         return ErrorKind::NoSuchBackend(backend());
     }
-    ErrorKind::Rejected {
-        command: command.to_string(),
-        answer: text,
-    }
+    ErrorKind::Rejected { command: command.to_string(), answer: text }
 }
 
 /// The words without the `[3]: ` that they begin with where the `bind` line sets `severity-output`.

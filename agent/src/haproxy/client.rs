@@ -7,8 +7,8 @@ use super::codec::AnswerCodec;
 use super::connection::{Failure, Limits, exchange};
 use super::error::{Error, ErrorKind};
 use super::{
-    Act, Address, AdminAction, Command, Health, Info, Kinds, Name, ServerConnections, ServerId,
-    ServerState, StatRow, StatScope,
+    Act, Address, AdminAction, Command, Health, Info, Kinds, Name, ServerConnections, ServerId, ServerState, StatRow,
+    StatScope,
 };
 
 /// Talks to one HAProxy. Cheap: it holds no connection, because an open one would keep talking to the old process
@@ -34,10 +34,7 @@ pub struct Poll {
 impl Client {
     /// A client with the usual limits: 2 s for each stage.
     pub fn new(address: Address) -> Self {
-        Self {
-            address,
-            limits: Limits::default(),
-        }
+        Self { address, limits: Limits::default() }
     }
 
     /// The same with other limits.
@@ -81,10 +78,7 @@ impl Client {
                         .stat(command)?
                         .into_iter()
                         .find(|row| (row.iid, row.sid) == (*iid, *sid))
-                        .ok_or(ErrorKind::NoSuchRow {
-                            iid: *iid,
-                            sid: *sid,
-                        })
+                        .ok_or(ErrorKind::NoSuchRow { iid: *iid, sid: *sid })
                 })
                 .collect()
         };
@@ -93,43 +87,22 @@ impl Client {
     }
 
     /// What HAProxy has on record about the servers of one backend, or of all.
-    pub async fn servers_state(
-        &self,
-        backend: Option<&Name>,
-    ) -> Result<(Info, Vec<ServerState>), Error> {
+    pub async fn servers_state(&self, backend: Option<&Name>) -> Result<(Info, Vec<ServerState>), Error> {
         let command = Command::ShowServersState(backend.cloned());
-        self.ask(vec![command.clone()], |answer| {
-            answer.servers_state(&command)
-        })
-        .await
+        self.ask(vec![command.clone()], |answer| answer.servers_state(&command)).await
     }
 
     /// Counters and status of all rows of these kinds. A full one can delay HAProxy's traffic by 100 ms where there are 10,000
     /// servers; [`poll`](Self::poll) does not.
-    pub async fn stats(
-        &self,
-        scope: StatScope,
-        kinds: Kinds,
-    ) -> Result<(Info, Vec<StatRow>), Error> {
-        let command = Command::ShowStat {
-            proxy: scope,
-            kinds,
-            server: None,
-        };
-        self.ask(vec![command.clone()], |answer| answer.stat(&command))
-            .await
+    pub async fn stats(&self, scope: StatScope, kinds: Kinds) -> Result<(Info, Vec<StatRow>), Error> {
+        let command = Command::ShowStat { proxy: scope, kinds, server: None };
+        self.ask(vec![command.clone()], |answer| answer.stat(&command)).await
     }
 
     /// Connections kept to the servers of one backend, or of all.
-    pub async fn servers_conn(
-        &self,
-        backend: Option<&Name>,
-    ) -> Result<(Info, Vec<ServerConnections>), Error> {
+    pub async fn servers_conn(&self, backend: Option<&Name>) -> Result<(Info, Vec<ServerConnections>), Error> {
         let command = Command::ShowServersConn(backend.cloned());
-        self.ask(vec![command.clone()], |answer| {
-            answer.servers_conn(&command)
-        })
-        .await
+        self.ask(vec![command.clone()], |answer| answer.servers_conn(&command)).await
     }
 
     /// Changes something. `Ok` means that the process in [`Info`] took the command without a word, not that it lasts: read it
@@ -145,40 +118,25 @@ impl Client {
     /// The two acts go in one line. HAProxy may do other work in between: the server can be UP for an instant.
     pub async fn act_ready_then_down(&self, server: &ServerId) -> Result<Info, Error> {
         self.perform(&[
-            Act::SetState {
-                server: server.clone(),
-                state: AdminAction::Ready,
-            },
-            Act::SetHealth {
-                server: server.clone(),
-                health: Health::Down,
-            },
+            Act::SetState { server: server.clone(), state: AdminAction::Ready },
+            Act::SetHealth { server: server.clone(), health: Health::Down },
         ])
         .await
     }
 
     async fn perform(&self, acts: &[Act]) -> Result<Info, Error> {
-        let commands: Vec<Command> = std::iter::once(Command::ShowInfo)
-            .chain(acts.iter().cloned().map(Command::Act))
-            .collect();
+        let commands: Vec<Command> =
+            std::iter::once(Command::ShowInfo).chain(acts.iter().cloned().map(Command::Act)).collect();
         let unknown = |kind| {
-            self.error(ErrorKind::OutcomeUnknown {
-                line: super::codec::line(&commands),
-                source: Box::new(kind),
-            })
+            self.error(ErrorKind::OutcomeUnknown { line: super::codec::line(&commands), source: Box::new(kind) })
         };
-        let bytes = self
-            .exchange(&commands)
-            .await
-            .map_err(|failure| match failure.sent {
-                true => unknown(failure.kind),
-                false => self.error(failure.kind),
-            })?;
+        let bytes = self.exchange(&commands).await.map_err(|failure| match failure.sent {
+            true => unknown(failure.kind),
+            false => self.error(failure.kind),
+        })?;
         let text = String::from_utf8_lossy(&bytes);
         let mut answer = Answer::new(&text);
-        let result = answer
-            .info()
-            .and_then(|info| answer.acts(acts).map(|()| info));
+        let result = answer.info().and_then(|info| answer.acts(acts).map(|()| info));
         result.map_err(|kind| match kind {
             // No word of refusal came, so it may have been done.
             ErrorKind::Truncated => unknown(kind),
@@ -192,19 +150,11 @@ impl Client {
         questions: Vec<Command>,
         read: impl FnOnce(&mut Answer<'_>) -> Result<T, ErrorKind>,
     ) -> Result<(Info, T), Error> {
-        let commands: Vec<Command> = std::iter::once(Command::ShowInfo)
-            .chain(questions)
-            .collect();
-        let bytes = self
-            .exchange(&commands)
-            .await
-            .map_err(|failure| self.error(failure.kind))?;
+        let commands: Vec<Command> = std::iter::once(Command::ShowInfo).chain(questions).collect();
+        let bytes = self.exchange(&commands).await.map_err(|failure| self.error(failure.kind))?;
         let text = String::from_utf8_lossy(&bytes);
         let mut answer = Answer::new(&text);
-        answer
-            .info()
-            .and_then(|info| Ok((info, read(&mut answer)?)))
-            .map_err(|kind| self.error(kind))
+        answer.info().and_then(|info| Ok((info, read(&mut answer)?))).map_err(|kind| self.error(kind))
     }
 
     async fn exchange(&self, commands: &[Command]) -> Result<Bytes, Failure> {
@@ -213,9 +163,6 @@ impl Client {
     }
 
     fn error(&self, kind: ErrorKind) -> Error {
-        Error {
-            address: self.address.clone(),
-            kind,
-        }
+        Error { address: self.address.clone(), kind }
     }
 }

@@ -50,28 +50,16 @@ pub enum CodecError {
 impl AnswerCodec {
     /// Reads answers of at most this many bytes.
     pub fn new(max_answer: usize) -> Self {
-        Self {
-            max_answer,
-            last_words: None,
-        }
+        Self { max_answer, last_words: None }
     }
 
     /// Also ends an answer that begins with these words, at its first newline, should the stream stay open.
     pub fn with_last_words(self, words: &'static [u8]) -> Self {
-        Self {
-            last_words: Some(words),
-            ..self
-        }
+        Self { last_words: Some(words), ..self }
     }
 
     fn bounded(&self, length: usize) -> Result<(), CodecError> {
-        if length > self.max_answer {
-            Err(CodecError::AnswerTooLong {
-                limit: self.max_answer,
-            })
-        } else {
-            Ok(())
-        }
+        if length > self.max_answer { Err(CodecError::AnswerTooLong { limit: self.max_answer }) } else { Ok(()) }
     }
 }
 
@@ -118,9 +106,7 @@ impl Decoder for AnswerCodec {
 
     fn decode(&mut self, source: &mut BytesMut) -> Result<Option<Bytes>, CodecError> {
         self.bounded(source.len())?;
-        let over = self
-            .last_words
-            .is_some_and(|words| source.starts_with(words) && source.contains(&b'\n'));
+        let over = self.last_words.is_some_and(|words| source.starts_with(words) && source.contains(&b'\n'));
         Ok(over.then(|| source.split().freeze()))
     }
 

@@ -132,11 +132,7 @@ impl TryFrom<u32> for Weight {
     type Error = WeightError;
 
     fn try_from(number: u32) -> Result<Self, WeightError> {
-        u16::try_from(number)
-            .ok()
-            .filter(|weight| *weight <= Self::MAX.0)
-            .map(Self)
-            .ok_or(WeightError(number))
+        u16::try_from(number).ok().filter(|weight| *weight <= Self::MAX.0).map(Self).ok_or(WeightError(number))
     }
 }
 
@@ -203,11 +199,7 @@ impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ShowInfo => f.write_str("show info"),
-            Self::ShowStat {
-                proxy,
-                kinds,
-                server,
-            } => {
+            Self::ShowStat { proxy, kinds, server } => {
                 write!(f, "show stat {proxy} {}", kinds.0)?;
                 match server {
                     Some(server) => write!(f, " {server}"),

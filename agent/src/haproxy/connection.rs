@@ -32,12 +32,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let stage = Duration::from_secs(2);
-        Self {
-            connect: stage,
-            write: stage,
-            read: stage,
-            answer: MAX_ANSWER,
-        }
+        Self { connect: stage, write: stage, read: stage, answer: MAX_ANSWER }
     }
 }
 
@@ -97,10 +92,7 @@ fn connect_error(error: io::Error) -> ErrorKind {
         io::ErrorKind::NotFound => ErrorKind::Missing,
         io::ErrorKind::PermissionDenied => ErrorKind::Forbidden,
         io::ErrorKind::ConnectionRefused => ErrorKind::Refused,
-        _ => ErrorKind::Io {
-            stage: Stage::Connect,
-            source: error,
-        },
+        _ => ErrorKind::Io { stage: Stage::Connect, source: error },
     }
 }
 
@@ -118,27 +110,12 @@ where
     let mut framed = Framed::new(stream, codec);
     let failed = |stage, error| match error {
         // Refused by our own encoder, before a byte was written.
-        CodecError::EmptyLine => Failure {
-            kind: ErrorKind::LineTooLong { length: 0 },
-            sent: false,
-        },
-        CodecError::LineTooLong { length } => Failure {
-            kind: ErrorKind::LineTooLong { length },
-            sent: false,
-        },
-        CodecError::AnswerTooLong { limit } => Failure {
-            kind: ErrorKind::AnswerTooLong { limit },
-            sent: true,
-        },
-        CodecError::Io(source) => Failure {
-            kind: ErrorKind::Io { stage, source },
-            sent: true,
-        },
+        CodecError::EmptyLine => Failure { kind: ErrorKind::LineTooLong { length: 0 }, sent: false },
+        CodecError::LineTooLong { length } => Failure { kind: ErrorKind::LineTooLong { length }, sent: false },
+        CodecError::AnswerTooLong { limit } => Failure { kind: ErrorKind::AnswerTooLong { limit }, sent: true },
+        CodecError::Io(source) => Failure { kind: ErrorKind::Io { stage, source }, sent: true },
     };
-    let late = |stage| Failure {
-        kind: ErrorKind::Timeout(stage),
-        sent: true,
-    };
+    let late = |stage| Failure { kind: ErrorKind::Timeout(stage), sent: true };
     let started = Instant::now();
     timeout(limits.write, framed.send(commands))
         .await

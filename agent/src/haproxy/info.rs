@@ -36,14 +36,10 @@ impl Info {
             version: version.to_owned(),
             release: release(version),
             pid: field("Pid")?.parse().ok()?,
-            uptime_sec: field("Uptime_sec")
-                .and_then(|value| value.parse().ok())
-                .unwrap_or_default(),
+            uptime_sec: field("Uptime_sec").and_then(|value| value.parse().ok()).unwrap_or_default(),
             start_time_sec: field("Start_time_sec").and_then(|value| value.parse().ok()),
             stopping: field("Stopping").is_some_and(|value| value != "0"),
-            node: field("node")
-                .filter(|node| !node.is_empty())
-                .map(str::to_owned),
+            node: field("node").filter(|node| !node.is_empty()).map(str::to_owned),
         })
     }
 

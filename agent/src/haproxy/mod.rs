@@ -34,9 +34,7 @@ mod tests;
 pub use address::{Address, AddressError};
 pub use client::{Client, Poll};
 pub use codec::{AnswerCodec, CodecError, MAX_ANSWER, MAX_LINE};
-pub use command::{
-    Act, AdminAction, Command, Health, Kinds, MasterCommand, StatScope, Weight, WeightError,
-};
+pub use command::{Act, AdminAction, Command, Health, Kinds, MasterCommand, StatScope, Weight, WeightError};
 pub use connection::Limits;
 pub use error::{Error, ErrorKind, Stage, Text};
 pub use info::Info;

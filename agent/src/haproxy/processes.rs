@@ -60,13 +60,7 @@ impl Process {
         let version = cells.next_back()?.to_owned();
         let uptime = cells.next_back()?.to_owned();
         let reloads = cells.next_back()?.parse().ok()?;
-        Some(Self {
-            pid,
-            kind,
-            reloads,
-            uptime,
-            version,
-        })
+        Some(Self { pid, kind, reloads, uptime, version })
     }
 }
 

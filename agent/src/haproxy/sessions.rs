@@ -15,13 +15,8 @@ impl Session {
         text.lines()
             .filter(|line| line.starts_with("0x"))
             .map(|line| {
-                let field = |key| {
-                    line.split_ascii_whitespace()
-                        .find_map(|word| word.strip_prefix(key)?.parse().ok())
-                };
-                let server = field("be=")
-                    .zip(field("srv="))
-                    .map(|(backend, server)| ServerId { backend, server });
+                let field = |key| line.split_ascii_whitespace().find_map(|word| word.strip_prefix(key)?.parse().ok());
+                let server = field("be=").zip(field("srv=")).map(|(backend, server)| ServerId { backend, server });
                 Self { server }
             })
             .collect()

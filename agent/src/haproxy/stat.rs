@@ -112,28 +112,16 @@ impl StatRow {
     /// Reads the text of `show stat`; `None` where it is no such table or a row lacks its names or ids.
     pub fn parse_all(text: &str) -> Option<Vec<Self>> {
         let table = text.strip_prefix("# ")?;
-        let mut reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(table.as_bytes());
+        let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(table.as_bytes());
         let mut records = reader.records();
         let header = records.next()?.ok()?;
         let columns = Columns::new(header.iter());
-        records
-            .map(|record| {
-                Self::parse(&Cells {
-                    columns: &columns,
-                    record: &record.ok()?,
-                })
-            })
-            .collect()
+        records.map(|record| Self::parse(&Cells { columns: &columns, record: &record.ok()? })).collect()
     }
 
     /// Whether this is the row of that server.
     pub fn is(&self, server: &ServerId) -> bool {
-        self.kind == StatKind::Server
-            && self.proxy == server.backend.as_str()
-            && self.server == server.server.as_str()
+        self.kind == StatKind::Server && self.proxy == server.backend.as_str() && self.server == server.server.as_str()
     }
 
     fn parse(cells: &Cells<'_>) -> Option<Self> {

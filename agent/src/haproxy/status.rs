@@ -91,10 +91,7 @@ fn recognise(text: &str) -> Option<Status> {
 impl Progress {
     fn parse(text: &str) -> Option<Self> {
         let (at, of) = text.split_once('/')?;
-        Some(Self {
-            at: at.parse().ok()?,
-            of: of.parse().ok()?,
-        })
+        Some(Self { at: at.parse().ok()?, of: of.parse().ok()? })
     }
 }
 

@@ -28,10 +28,7 @@ pub(super) struct Row<'a> {
 
 impl<'a> Row<'a> {
     pub(super) fn new(columns: &'a Columns, line: &'a str) -> Self {
-        Self {
-            columns,
-            cells: line.split_ascii_whitespace().collect(),
-        }
+        Self { columns, cells: line.split_ascii_whitespace().collect() }
     }
 
     /// The cell as text; HAProxy writes `-` for none.

@@ -32,8 +32,10 @@ pub fn app_dir(state_dir: &Path, app: &str) -> PathBuf {
 pub fn writable(state_dir: &Path, app: &str) -> Result<(), JournalError> {
     let dir = app_dir(state_dir, app);
     // What is above a relative path is the working directory.
-    let above = |folder: &'_ Path| if folder.as_os_str().is_empty() { Path::new(".").to_owned() } else { folder.to_owned() };
-    let there = &dir.ancestors().map(above).find(|folder| folder.symlink_metadata().is_ok()).unwrap_or(state_dir.to_owned());
+    let above =
+        |folder: &'_ Path| if folder.as_os_str().is_empty() { Path::new(".").to_owned() } else { folder.to_owned() };
+    let there =
+        &dir.ancestors().map(above).find(|folder| folder.symlink_metadata().is_ok()).unwrap_or(state_dir.to_owned());
     let looked = std::fs::metadata(there).and_then(|folder| match folder.is_dir() {
         true => access(there, AccessFlags::W_OK | AccessFlags::X_OK).map_err(std::io::Error::from),
         false => Err(std::io::ErrorKind::NotADirectory.into()),

@@ -33,10 +33,7 @@ pub(super) struct Command {
 impl Command {
     pub(super) fn new(argv: &[String]) -> Result<Self, ProbeError> {
         match argv.split_first() {
-            Some((program, arguments)) => Ok(Self {
-                program: program.clone(),
-                arguments: arguments.to_vec(),
-            }),
+            Some((program, arguments)) => Ok(Self { program: program.clone(), arguments: arguments.to_vec() }),
             None => Err(ProbeError::new("command", "there is no command")
                 .hint(r#"give program and arguments, as in ["/usr/bin/true"]"#)),
         }
@@ -70,9 +67,8 @@ impl Probe for Command {
 
     async fn once(&self, deadline: Instant) -> Result<(), Failure> {
         let limit = Limit::until(deadline);
-        let (mut child, group, mut output) = self.start().map_err(|error| {
-            Failure::new(&format!("can't run {}: {}", self.program, io_text(&error)))
-        })?;
+        let (mut child, group, mut output) =
+            self.start().map_err(|error| Failure::new(&format!("can't run {}: {}", self.program, io_text(&error))))?;
         let mut tail = Tail::default();
         let exit = async {
             tokio::select! {

@@ -20,18 +20,12 @@ impl Failure {
 
     /// Something was seen, and it was wrong.
     pub fn new(text: &str) -> Self {
-        Self {
-            text: printable(text, Self::LONGEST),
-            late: false,
-        }
+        Self { text: printable(text, Self::LONGEST), late: false }
     }
 
     /// Nothing was seen in time.
     pub fn late(text: &str) -> Self {
-        Self {
-            late: true,
-            ..Self::new(text)
-        }
+        Self { late: true, ..Self::new(text) }
     }
 
     /// Whether time ran out, which says less than an answer that was wrong.
@@ -50,10 +44,7 @@ impl Failure {
             return self;
         }
         let both = format!("{self}; before that: {earlier}");
-        Self {
-            text: both.chars().take(Self::LONGEST).collect(),
-            late: self.late,
-        }
+        Self { text: both.chars().take(Self::LONGEST).collect(), late: self.late }
     }
 }
 
@@ -95,10 +86,7 @@ pub(super) fn printable(text: &str, longest: usize) -> String {
     let mut escaped = text.chars().flat_map(|c| {
         // Quotes print; escaping them would only make the text harder to read.
         let plain = matches!(c, '"' | '\'').then_some(c);
-        plain.into_iter().chain(
-            c.escape_debug()
-                .take(if plain.is_some() { 0 } else { usize::MAX }),
-        )
+        plain.into_iter().chain(c.escape_debug().take(if plain.is_some() { 0 } else { usize::MAX }))
     });
     let mut out: String = escaped.by_ref().take(longest).collect();
     if escaped.next().is_some() {

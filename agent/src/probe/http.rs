@@ -45,11 +45,7 @@ impl Http {
             true => Some(Tls::new(&probe, &describe)?),
             false => None,
         };
-        Ok(Self {
-            probe,
-            request,
-            tls,
-        })
+        Ok(Self { probe, request, tls })
     }
 
     /// The host's addresses, in the resolver's order.
@@ -82,9 +78,7 @@ impl Http {
             [] => Failure::new(&format!("{} has no address", self.probe.host)),
             [(_, failure)] => failure.clone(),
             several => {
-                let each = several
-                    .iter()
-                    .map(|(to, failure)| format!("{to}: {failure}"));
+                let each = several.iter().map(|(to, failure)| format!("{to}: {failure}"));
                 Failure::new(&each.collect::<Vec<_>>().join("; "))
             }
         })
@@ -96,9 +90,8 @@ impl Http {
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let conversation = async {
-            let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-                .await
-                .map_err(|error| Failure::new(&in_words(&error)))?;
+            let (mut sender, connection) =
+                http1::handshake(TokioIo::new(stream)).await.map_err(|error| Failure::new(&in_words(&error)))?;
             let answer = async {
                 let sent = sender.send_request(self.request.clone());
                 let response = limit.run("no answer", sent).await?;
@@ -123,10 +116,7 @@ impl Http {
         }
         for (name, wanted) in &self.probe.headers {
             let seen = response.headers().get_all(name.as_str());
-            if seen
-                .iter()
-                .any(|value| value.as_bytes() == wanted.as_bytes())
-            {
+            if seen.iter().any(|value| value.as_bytes() == wanted.as_bytes()) {
                 continue;
             }
             return Err(match seen.iter().next() {
@@ -218,12 +208,7 @@ fn request(probe: &HttpProbe) -> Result<Request<Empty<Bytes>>, hyper::http::Erro
 
 fn describe(probe: &HttpProbe) -> String {
     let scheme = if probe.tls { "https" } else { "http" };
-    let mut text = format!(
-        "GET {scheme}://{}{} → {}",
-        authority(probe),
-        probe.path,
-        any_of(&probe.status)
-    );
+    let mut text = format!("GET {scheme}://{}{} → {}", authority(probe), probe.path, any_of(&probe.status));
     for (name, value) in &probe.headers {
         text.push_str(&format!(", {name}: {value}"));
     }
@@ -248,9 +233,7 @@ fn authority(probe: &HttpProbe) -> String {
 
 /// The host of a URL, with or without the brackets of an IPv6 address.
 pub(super) fn without_brackets(host: &str) -> &str {
-    host.strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host)
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 fn any_of(status: &[u16]) -> String {

@@ -20,28 +20,19 @@ impl Limit {
     /// From now to the deadline, or for [`LONGEST_TRY`] if that is sooner.
     pub(super) fn of_a_try(deadline: Instant) -> Self {
         let start = now();
-        Self {
-            start,
-            end: deadline.min(start + LONGEST_TRY),
-        }
+        Self { start, end: deadline.min(start + LONGEST_TRY) }
     }
 
     /// From now to the deadline.
     pub(super) fn until(deadline: Instant) -> Self {
-        Self {
-            start: now(),
-            end: deadline,
-        }
+        Self { start: now(), end: deadline }
     }
 
     /// From now, the same part of what is left for each of `shares`.
     pub(super) fn share(self, shares: u32) -> Self {
         let start = now();
         let left = self.end.saturating_duration_since(start);
-        Self {
-            start,
-            end: start + left / shares.max(1),
-        }
+        Self { start, end: start + left / shares.max(1) }
     }
 
     /// When it is over.
@@ -50,14 +41,8 @@ impl Limit {
     }
 
     /// What the future gives, or `missing within 2 s`.
-    pub(super) async fn run<T>(
-        self,
-        missing: &str,
-        future: impl Future<Output = T>,
-    ) -> Result<T, Failure> {
-        tokio::time::timeout_at(self.end.into(), future)
-            .await
-            .map_err(|_| self.late(missing))
+    pub(super) async fn run<T>(self, missing: &str, future: impl Future<Output = T>) -> Result<T, Failure> {
+        tokio::time::timeout_at(self.end.into(), future).await.map_err(|_| self.late(missing))
     }
 
     /// `missing within 2 s`

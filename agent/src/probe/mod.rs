@@ -76,26 +76,15 @@ pub struct ProbeError {
 
 impl ProbeError {
     fn new(probe: &str, what: &str) -> Self {
-        Self {
-            probe: probe.to_owned(),
-            what: what.to_owned(),
-            hint: None,
-            source: None,
-        }
+        Self { probe: probe.to_owned(), what: what.to_owned(), hint: None, source: None }
     }
 
     fn hint(self, hint: &str) -> Self {
-        Self {
-            hint: Some(hint.to_owned()),
-            ..self
-        }
+        Self { hint: Some(hint.to_owned()), ..self }
     }
 
     fn because(self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self {
-            source: Some(Box::new(cause)),
-            ..self
-        }
+        Self { source: Some(Box::new(cause)), ..self }
     }
 }
 

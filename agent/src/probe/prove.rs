@@ -115,10 +115,7 @@ impl std::error::Error for NotReady {}
 /// # Errors
 ///
 /// Every probe that did not pass.
-pub async fn prove(
-    probes: &[Requirement],
-    on_progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<Proof, NotReady> {
+pub async fn prove(probes: &[Requirement], on_progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<Proof, NotReady> {
     let start = now();
     let each = probes.iter().enumerate();
     let ends = join_all(each.map(|(index, probe)| prove_one(index, probe, on_progress))).await;
@@ -130,10 +127,7 @@ pub async fn prove(
         }
     }
     match unproven.is_empty() {
-        true => Ok(Proof {
-            probes: proven,
-            took: now().saturating_duration_since(start),
-        }),
+        true => Ok(Proof { probes: proven, took: now().saturating_duration_since(start) }),
         false => Err(NotReady { probes: unproven }),
     }
 }
@@ -158,11 +152,7 @@ async fn prove_one(
         on_progress(progress.clone());
         let took = now().saturating_duration_since(start);
         if progress.passes >= progress.rise {
-            return Ok(Proven {
-                probe: progress.probe,
-                tries: progress.tries,
-                took,
-            });
+            return Ok(Proven { probe: progress.probe, tries: progress.tries, took });
         }
         if took + pause >= requirement.timeout {
             return Err(Unproven {
@@ -179,11 +169,7 @@ async fn prove_one(
 }
 
 /// Tries once and returns the pause before the next try.
-async fn one_try(
-    requirement: &Requirement,
-    deadline: Instant,
-    progress: &mut Progress,
-) -> Duration {
+async fn one_try(requirement: &Requirement, deadline: Instant, progress: &mut Progress) -> Duration {
     let start = now();
     let result = requirement.probe.once(deadline).await;
     progress.tries = progress.tries.saturating_add(1);

@@ -25,30 +25,22 @@ impl Tls {
     pub(super) fn new(probe: &HttpProbe, describe: &str) -> Result<Self, ProbeError> {
         let host = without_brackets(probe.server_name.as_deref().unwrap_or(&probe.host));
         let name = ServerName::try_from(host.to_owned()).map_err(|error| {
-            ProbeError::new(
-                describe,
-                &format!("no certificate can bear the name {host:?}"),
-            )
-            .hint("set server_name to the name in its certificate")
-            .because(error)
+            ProbeError::new(describe, &format!("no certificate can bear the name {host:?}"))
+                .hint("set server_name to the name in its certificate")
+                .because(error)
         })?;
         let provider = Arc::new(ring::default_provider());
         let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| ProbeError::new(describe, "TLS can't be set up").because(error))?;
         let config = if probe.insecure {
-            config
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+            config.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
         } else {
             config.with_root_certificates(roots(probe.ca.as_deref(), describe)?)
         };
         let mut config = config.with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self {
-            connector: TlsConnector::from(Arc::new(config)),
-            name,
-        })
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
     }
 }
 
@@ -56,13 +48,11 @@ impl Tls {
 fn roots(ca: Option<&Path>, describe: &str) -> Result<RootCertStore, ProbeError> {
     let (certificates, place, unreadable) = match ca {
         Some(path) => {
-            let certificates = CertificateDer::pem_file_iter(path)
-                .and_then(Iterator::collect)
-                .map_err(|error| {
-                    ProbeError::new(describe, &format!("{} can't be read", path.display()))
-                        .hint("ca must name a PEM file with the authority's certificate")
-                        .because(error)
-                })?;
+            let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| {
+                ProbeError::new(describe, &format!("{} can't be read", path.display()))
+                    .hint("ca must name a PEM file with the authority's certificate")
+                    .because(error)
+            })?;
             (certificates, path.display().to_string(), None)
         }
         None => {

@@ -11,8 +11,8 @@ use super::{Move, Rotation, RotationError, Standing};
 use crate::config::settings::{App, Balancer, PutBack};
 use crate::drain::{Left, Pace, Sighting};
 use crate::haproxy::{
-    self, Act, AdminAction, Client, ErrorKind, Info, Kinds, Name, OperationalState, ServerId, ServerState,
-    StatRow, StatScope, Status, Weight,
+    self, Act, AdminAction, Client, ErrorKind, Info, Kinds, Name, OperationalState, ServerId, ServerState, StatRow,
+    StatScope, Status, Weight,
 };
 use crate::journal::Found;
 use crate::run::Counters;
@@ -304,9 +304,8 @@ impl Admin {
 
     fn weights(&self, percent: u8) -> impl Iterator<Item = Act> {
         let ours = |entry: &&Entry| entry.is_ours() && !entry.backup && !self.read_only && self.ramp_from.is_some();
-        let weight = move |entry: &Entry| {
-            Some(Act::SetWeight { server: entry.server.clone(), weight: entry.weight(percent)? })
-        };
+        let weight =
+            move |entry: &Entry| Some(Act::SetWeight { server: entry.server.clone(), weight: entry.weight(percent)? });
         self.entries.iter().filter(ours).filter_map(weight)
     }
 
@@ -393,7 +392,8 @@ impl Admin {
                 continue;
             }
             let looked = self.patiently(|| self.client.poll(&ids)).await?;
-            let ours = looked.rows.first().filter(|row| self.entries.get(index).is_some_and(|entry| row.is(&entry.server)));
+            let ours =
+                looked.rows.first().filter(|row| self.entries.get(index).is_some_and(|entry| row.is(&entry.server)));
             if ours.is_none_or(|row| row.scur + row.qcur > 0) {
                 return Ok(false);
             }
@@ -479,7 +479,9 @@ impl Admin {
         match step {
             Move::Soften => state.admin.draining() || state.admin.in_maintenance(),
             Move::TakeOut => state.admin.in_maintenance(),
-            Move::PutBack | Move::Restore if was_draining => state.admin.forced_drain() && !state.admin.in_maintenance(),
+            Move::PutBack | Move::Restore if was_draining => {
+                state.admin.forced_drain() && !state.admin.in_maintenance()
+            }
             // What is inherited from a tracked server is not ours to end.
             Move::PutBack | Move::Restore => !state.admin.forced_maintenance() && !state.admin.forced_drain(),
         }

@@ -71,8 +71,7 @@ impl Chain {
         }
         let there: Vec<String> = listing.of(self.name).filter_map(ours).collect();
         let missing = wanted.iter().filter(|rule| !there.contains(rule));
-        plan.add
-            .extend(missing.map(|rule| format!("-A {} {rule}", self.name)));
+        plan.add.extend(missing.map(|rule| format!("-A {} {rule}", self.name)));
         for from in self.from {
             let jumps = listing.of(from).filter(|rule| self.is_jump(rule)).count();
             if jumps == 0 {
@@ -108,28 +107,17 @@ impl Chain {
     /// The commands that remove `wanted`.
     pub fn acts_out(&self, iptables: Iptables, wanted: &[String]) -> Vec<String> {
         let delete = |rule: &String| format!("-D {} {rule}", self.name);
-        wanted
-            .iter()
-            .map(|rule| iptables.line(self.table, &delete(rule)))
-            .collect()
+        wanted.iter().map(|rule| iptables.line(self.table, &delete(rule))).collect()
     }
 
     /// Whether all of `wanted` is there and in use, behind whatever other rules, and nothing of ours says otherwise.
     ///
     /// # Errors
     /// [`RulesError`]: then nothing is known.
-    pub async fn holds(
-        &self,
-        iptables: Iptables,
-        wanted: &[String],
-        ours: Ours<'_>,
-    ) -> Result<bool, RulesError> {
+    pub async fn holds(&self, iptables: Iptables, wanted: &[String], ours: Ours<'_>) -> Result<bool, RulesError> {
         let listing = iptables.list(self.table, false).await?;
         let complete = self.is_complete(&listing, wanted, ours);
-        let same = listing
-            .of(self.name)
-            .filter_map(ours)
-            .all(|rule| wanted.contains(&rule));
+        let same = listing.of(self.name).filter_map(ours).all(|rule| wanted.contains(&rule));
         Ok(complete && same)
     }
 
@@ -137,14 +125,8 @@ impl Chain {
     ///
     /// # Errors
     /// [`RulesError`]
-    pub async fn ensure(
-        &self,
-        iptables: Iptables,
-        wanted: &[String],
-        ours: Ours<'_>,
-    ) -> Result<(), RulesError> {
-        self.settle(iptables, |listing| self.plan(listing, wanted, ours))
-            .await
+    pub async fn ensure(&self, iptables: Iptables, wanted: &[String], ours: Ours<'_>) -> Result<(), RulesError> {
+        self.settle(iptables, |listing| self.plan(listing, wanted, ours)).await
     }
 
     /// Removes every rule of ours, however often it is there. Chain and jumps stay. May be repeated.
@@ -152,16 +134,11 @@ impl Chain {
     /// # Errors
     /// [`RulesError`]
     pub async fn clear(&self, iptables: Iptables, ours: Ours<'_>) -> Result<(), RulesError> {
-        self.settle(iptables, |listing| self.clearing(listing, &[], ours))
-            .await
+        self.settle(iptables, |listing| self.clearing(listing, &[], ours)).await
     }
 
     /// Does what `plan` says until it says nothing more.
-    async fn settle(
-        &self,
-        iptables: Iptables,
-        plan: impl Fn(&Listing) -> Plan,
-    ) -> Result<(), RulesError> {
+    async fn settle(&self, iptables: Iptables, plan: impl Fn(&Listing) -> Plan) -> Result<(), RulesError> {
         let _lock = lock().await?;
         for _ in 0..ROUNDS {
             let plan = plan(&iptables.list(self.table, false).await?);
@@ -231,16 +208,10 @@ mod tests {
 
     use super::*;
 
-    const CHAIN: Chain = Chain {
-        table: Table::Filter,
-        name: "OWN",
-        from: &["INPUT"],
-        jump_if: "",
-    };
+    const CHAIN: Chain = Chain { table: Table::Filter, name: "OWN", from: &["INPUT"], jump_if: "" };
 
     fn ours(rule: &Rule) -> Option<String> {
-        rule.value("--dport")
-            .map(|port| format!("-p tcp --dport {port} -j DROP"))
+        rule.value("--dport").map(|port| format!("-p tcp --dport {port} -j DROP"))
     }
 
     fn listing(lines: &[&str]) -> Listing {
@@ -267,10 +238,7 @@ mod tests {
         let plan = CHAIN.plan(&Listing::default(), &wanted, &ours);
         assert_eq!(plan.add[0], "-N OWN");
         assert_eq!(plan.add[1], "-A OWN -p tcp --dport 1 -j DROP");
-        assert_eq!(
-            plan.add[2],
-            "-I INPUT 1 -m comment --comment pitstop -j OWN"
-        );
+        assert_eq!(plan.add[2], "-I INPUT 1 -m comment --comment pitstop -j OWN");
 
         let stale = "-A OWN -p tcp -m tcp --dport 2 -j DROP";
         let plan = CHAIN.plan(&listing(&[JUMP, stale, RULE, RULE, JUMP]), &wanted, &ours);

@@ -51,9 +51,7 @@ pub enum RulesError {
         message: String,
     },
     /// Somebody put rules into the table by nft that iptables can't read; nothing is known about ours.
-    #[error(
-        "`{program}` can't read table {table}, for it also holds rules that only nft can express"
-    )]
+    #[error("`{program}` can't read table {table}, for it also holds rules that only nft can express")]
     Mixed {
         /// Its name.
         program: &'static str,
@@ -92,10 +90,7 @@ pub enum RulesError {
         source: io::Error,
     },
     /// The redirect is gone, and yet the check port answers.
-    #[error(
-        "the check port of {app}, {check}, still answers without our rule{}",
-        named(culprits)
-    )]
+    #[error("the check port of {app}, {check}, still answers without our rule{}", named(culprits))]
     StillOpen {
         /// The app.
         app: String,
@@ -129,10 +124,7 @@ pub enum RulesError {
 }
 
 fn named(things: &[String]) -> String {
-    things
-        .iter()
-        .map(|thing| format!("\n  {thing}"))
-        .collect::<String>()
+    things.iter().map(|thing| format!("\n  {thing}")).collect::<String>()
 }
 
 impl RulesError {
@@ -140,19 +132,12 @@ impl RulesError {
     pub fn hint(&self) -> String {
         match self {
             Self::Missing { program } => format!("apt-get install iptables   # has `{program}`"),
-            Self::NotStarted { .. } => {
-                "look for a limit on processes or open files: prlimit".into()
-            }
+            Self::NotStarted { .. } => "look for a limit on processes or open files: prlimit".into(),
             Self::NoRights { .. } => "run as root, or with CAP_NET_ADMIN".into(),
-            Self::LockHeld { .. } => {
-                "see who holds it: fuser -v /run/xtables.lock /run/pitstop/rules.lock".into()
-            }
-            Self::TooLate { .. } => {
-                "see what it waits for: ps -o pid,wchan:20,args -C iptables,ip6tables".into()
-            }
+            Self::LockHeld { .. } => "see who holds it: fuser -v /run/xtables.lock /run/pitstop/rules.lock".into(),
+            Self::TooLate { .. } => "see what it waits for: ps -o pid,wchan:20,args -C iptables,ip6tables".into(),
             Self::NoTable { .. } => {
-                "modprobe iptable_nat nft_compat   # or: update-alternatives --config iptables"
-                    .into()
+                "modprobe iptable_nat nft_compat   # or: update-alternatives --config iptables".into()
             }
             Self::Mixed { table, .. } => {
                 format!(
@@ -164,18 +149,14 @@ impl RulesError {
                 format!("see who else changes it: watch -n 0.2 iptables-save '|' grep {chain}")
             }
             Self::NotCounting => "a firewall reload removes them; the count starts again".into(),
-            Self::NotOpen {
-                rule: true, check, ..
-            } => {
+            Self::NotOpen { rule: true, check, .. } => {
                 format!(
                     "the app itself refuses, or listens elsewhere: ss -ltnp; nc -vz {} {}",
                     check.ip(),
                     check.port()
                 )
             }
-            Self::NotOpen { .. } => {
-                "something removes our rules: look for a firewall that is being reloaded".into()
-            }
+            Self::NotOpen { .. } => "something removes our rules: look for a firewall that is being reloaded".into(),
             Self::StillOpen { check, .. } => {
                 let port = check.port();
                 format!(
@@ -188,9 +169,7 @@ impl RulesError {
                     app.port()
                 )
             }
-            Self::Unproved { .. } => {
-                "look for a limit on open files, or a firewall on outgoing packets".into()
-            }
+            Self::Unproved { .. } => "look for a limit on open files, or a firewall on outgoing packets".into(),
             Self::NotAdoptable { .. } => "delete them with the tool that made them".into(),
         }
     }

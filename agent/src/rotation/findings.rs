@@ -32,20 +32,12 @@ pub struct Finding {
 impl Finding {
     fn error(what: String, hint: String) -> Self {
         let severity = Severity::Error;
-        Self {
-            severity,
-            what,
-            hint,
-        }
+        Self { severity, what, hint }
     }
 
     fn warning(what: String, hint: String) -> Self {
         let severity = Severity::Warning;
-        Self {
-            severity,
-            what,
-            hint,
-        }
+        Self { severity, what, hint }
     }
 }
 
@@ -89,7 +81,10 @@ impl Redirect {
         }
         for rival in self.rivals().await {
             findings.push(Finding::error(
-                format!("a process listens on the check port itself, {rival}: it would answer checks while {} is out", self.app),
+                format!(
+                    "a process listens on the check port itself, {rival}: it would answer checks while {} is out",
+                    self.app
+                ),
                 format!("see which: ss -ltnp 'sport = :{}'", self.check_port),
             ));
         }
@@ -125,16 +120,17 @@ impl Redirect {
     fn firewall(&self, iptables: Iptables, filter: &Listing) -> Option<Finding> {
         let port = self.listen.port();
         let drops = |(chain, policy): &(String, String)| chain == "INPUT" && policy == "DROP";
-        let last = |rule: &Rule| {
-            matches!(rule.value("-j"), Some("DROP" | "REJECT"))
-                && rule.only(&["-j", "--reject-with"])
-        };
+        let last =
+            |rule: &Rule| matches!(rule.value("-j"), Some("DROP" | "REJECT")) && rule.only(&["-j", "--reject-with"]);
         let closed = filter.policies.iter().any(drops) || filter.of("INPUT").any(last);
         let open = filter.rules.iter().any(|rule| accepts(rule, port));
         (closed && !open && !self.listen.ip().is_loopback()).then(|| {
             Finding::warning(
                 format!("the firewall lets nobody in to port {port}, where redirected checks arrive"),
-                format!("{} -I INPUT -p tcp --dport {port} -j ACCEPT   # the check port need not be open", iptables.program()),
+                format!(
+                    "{} -I INPUT -p tcp --dport {port} -j ACCEPT   # the check port need not be open",
+                    iptables.program()
+                ),
             )
         })
     }
@@ -144,27 +140,17 @@ impl Redirect {
         let hint = match (rule.iptables, &rule.deletion) {
             (Some(iptables), Some(deletion)) => {
                 let line = iptables.line(Table::Nat, deletion);
-                format!(
-                    "take its place without a gap: pitstop in {app} --adopt-rules   # or: {line}"
-                )
+                format!("take its place without a gap: pitstop in {app} --adopt-rules   # or: {line}")
             }
             _ => "delete it with the tool that made it".into(),
         };
-        Finding::error(
-            format!(
-                "a rule that is not ours has to do with check port {}: {rule}",
-                self.check_port
-            ),
-            hint,
-        )
+        Finding::error(format!("a rule that is not ours has to do with check port {}: {rule}", self.check_port), hint)
     }
 }
 
 fn accepts(rule: &Rule, port: u16) -> bool {
     let any_port = !rule.has("--dport") && !rule.has("--dports") && !rule.has("--ports");
-    let new = rule
-        .value("--ctstate")
-        .is_none_or(|states| states.contains("NEW"));
+    let new = rule.value("--ctstate").is_none_or(|states| states.contains("NEW"));
     rule.value("-j") == Some("ACCEPT")
         && matches!(rule.value("-p"), None | Some("tcp" | "all"))
         && rule.value("-i") != Some("lo")
@@ -179,11 +165,7 @@ async fn mixture(iptables: Iptables) -> Option<Finding> {
     };
     let (ours, theirs) = (iptables.program(), other.program());
     Some(Finding::warning(
-        format!(
-            "{rules} NAT rules were set by {theirs}, which {ours} does not see: which of both decides is chance"
-        ),
-        format!(
-            "look: {theirs} -t nat -S   # then move all rules to one: update-alternatives --config iptables"
-        ),
+        format!("{rules} NAT rules were set by {theirs}, which {ours} does not see: which of both decides is chance"),
+        format!("look: {theirs} -t nat -S   # then move all rules to one: update-alternatives --config iptables"),
     ))
 }

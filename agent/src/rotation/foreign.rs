@@ -33,18 +33,12 @@ impl ForeignRule {
 
     fn of_iptables(iptables: Iptables, rule: &Rule) -> Self {
         let line = rule.line.escape_debug();
-        let plain_chain = rule
-            .chain
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
-            && !rule.chain.starts_with('-');
+        let plain_chain =
+            rule.chain.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c)) && !rule.chain.starts_with('-');
         Self {
             iptables: Some(iptables),
             text: format!("{} -t nat {line}", iptables.program()),
-            deletion: rule
-                .retyped()
-                .filter(|_| plain_chain)
-                .map(|words| format!("-D {} {words}", rule.chain)),
+            deletion: rule.retyped().filter(|_| plain_chain).map(|words| format!("-D {} {words}", rule.chain)),
         }
     }
 }
@@ -110,19 +104,13 @@ pub async fn other_variant(own: Iptables) -> Result<Option<(Iptables, usize)>, R
 
 async fn is_nft(iptables: Iptables) -> Result<bool, RulesError> {
     let program = iptables.program();
-    let version = shown(program, &["--version"])
-        .await?
-        .ok_or(RulesError::Missing { program })?;
+    let version = shown(program, &["--version"]).await?.ok_or(RulesError::Missing { program })?;
     Ok(version.contains("nf_tables"))
 }
 
 /// The program of the other variant, if it is installed and looking through it changes nothing.
 async fn other(own: Iptables, own_is_nft: bool) -> Result<Option<Iptables>, RulesError> {
-    let variant = if own_is_nft {
-        Variant::Legacy
-    } else {
-        Variant::Nft
-    };
+    let variant = if own_is_nft { Variant::Legacy } else { Variant::Nft };
     let other = Iptables { variant, ..own };
     // Merely listing a legacy table creates it, so it is listed only where the kernel has it already.
     if variant == Variant::Legacy && !has_legacy_nat(own.family).await {
@@ -169,16 +157,10 @@ fn nft_suspects(ruleset: &str, port: u16, skip: &[&str]) -> Vec<ForeignRule> {
             chain = name;
         } else if !skip.contains(&table)
             && (line.contains("redirect") || line.contains("dnat"))
-            && nft_names_port(line, port, |set| {
-                sets.get(&(table, set)).map(String::as_str)
-            })
+            && nft_names_port(line, port, |set| sets.get(&(table, set)).map(String::as_str))
         {
             let text = format!("nft: table {table} chain {chain}: {line}");
-            found.push(ForeignRule {
-                iptables: None,
-                text: text.escape_debug().to_string(),
-                deletion: None,
-            });
+            found.push(ForeignRule { iptables: None, text: text.escape_debug().to_string(), deletion: None });
         }
     }
     found
@@ -284,10 +266,7 @@ table inet mine {
 
     #[test]
     fn a_rule_that_is_not_plain_has_no_deletion() {
-        let own = Iptables {
-            family: Family::V4,
-            variant: Variant::Host,
-        };
+        let own = Iptables { family: Family::V4, variant: Variant::Host };
         let deletion = |line: &str| {
             let rule = Rule::parse(line).unwrap();
             ForeignRule::of_iptables(own, &rule).deletion
@@ -296,10 +275,7 @@ table inet mine {
             deletion("-A OUTPUT -p tcp --dport 2000 -j ACCEPT").unwrap(),
             "-D OUTPUT -p tcp --dport 2000 -j ACCEPT"
         );
-        assert_eq!(
-            deletion(r#"-A OUTPUT -p tcp --dport 2000 -m comment --comment "a b" -j ACCEPT"#),
-            None
-        );
+        assert_eq!(deletion(r#"-A OUTPUT -p tcp --dport 2000 -m comment --comment "a b" -j ACCEPT"#), None);
         assert_eq!(deletion("-A OUT;PUT -p tcp --dport 2000 -j ACCEPT"), None);
     }
 

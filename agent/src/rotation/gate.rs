@@ -12,12 +12,7 @@ use super::iptables::{Family, Iptables, Table, Variant};
 use super::mark::PROBE_MARK;
 use super::rule::Rule;
 
-const CHAIN: Chain = Chain {
-    table: Table::Filter,
-    name: "PITSTOP-GATE",
-    from: &["INPUT"],
-    jump_if: "",
-};
+const CHAIN: Chain = Chain { table: Table::Filter, name: "PITSTOP-GATE", from: &["INPUT"], jump_if: "" };
 
 /// How long the proof waits for an answer. A closed gate refuses within a millisecond.
 const SILENT_FOR: Duration = Duration::from_secs(1);
@@ -47,9 +42,7 @@ impl Gate {
     /// [`RulesError`]; [`RulesError::GateOpen`] leaves the rule in place.
     pub async fn close(&self) -> Result<(), RulesError> {
         for iptables in self.programs() {
-            CHAIN
-                .ensure(iptables, &[self.rule()], &|rule| self.ours(rule))
-                .await?;
+            CHAIN.ensure(iptables, &[self.rule()], &|rule| self.ours(rule)).await?;
         }
         self.prove_closed().await
     }
@@ -94,10 +87,7 @@ impl Gate {
     /// [`RulesError`]: then nothing is known.
     pub async fn is_closed(&self) -> Result<bool, RulesError> {
         for iptables in self.programs() {
-            if !CHAIN
-                .holds(iptables, &[self.rule()], &|rule| self.ours(rule))
-                .await?
-            {
+            if !CHAIN.holds(iptables, &[self.rule()], &|rule| self.ours(rule)).await? {
                 return Ok(false);
             }
         }
@@ -106,31 +96,22 @@ impl Gate {
 
     /// The commands that close it on a host that has nothing of ours yet.
     pub fn acts_close(&self) -> Vec<String> {
-        self.programs()
-            .flat_map(|iptables| CHAIN.acts_in(iptables, &[self.rule()]))
-            .collect()
+        self.programs().flat_map(|iptables| CHAIN.acts_in(iptables, &[self.rule()])).collect()
     }
 
     /// The commands that open it.
     pub fn acts_open(&self) -> Vec<String> {
-        self.programs()
-            .flat_map(|iptables| CHAIN.acts_out(iptables, &[self.rule()]))
-            .collect()
+        self.programs().flat_map(|iptables| CHAIN.acts_out(iptables, &[self.rule()])).collect()
     }
 
     fn programs(&self) -> impl Iterator<Item = Iptables> + use<> {
         let variant = self.variant;
-        Family::of(self.listen.ip())
-            .iter()
-            .map(move |&family| Iptables { family, variant })
+        Family::of(self.listen.ip()).iter().map(move |&family| Iptables { family, variant })
     }
 
     fn rule(&self) -> String {
         let address = self.listen.ip();
-        written(
-            (!address.is_unspecified()).then_some(address),
-            self.listen.port(),
-        )
+        written((!address.is_unspecified()).then_some(address), self.listen.port())
     }
 
     /// By port alone, so that a gate from before the app's address was changed does not stay closed.
@@ -144,9 +125,7 @@ impl Gate {
 }
 
 fn written(address: Option<IpAddr>, port: u16) -> String {
-    let to = address
-        .map(|address| format!("-d {address} "))
-        .unwrap_or_default();
+    let to = address.map(|address| format!("-d {address} ")).unwrap_or_default();
     format!(
         "{to}-p tcp --syn --dport {port} -m mark ! --mark {PROBE_MARK:#x} -m comment --comment {COMMENT} \
          -j REJECT --reject-with tcp-reset"

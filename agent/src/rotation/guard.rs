@@ -18,7 +18,9 @@ pub struct Count {
 
 /// Fewer would stay up than the guard asks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("without this app {others} of {entries} servers of backend {backend} would be up, and the guard asks for {wanted}")]
+#[error(
+    "without this app {others} of {entries} servers of backend {backend} would be up, and the guard asks for {wanted}"
+)]
 pub struct TooFew {
     /// The backend.
     pub backend: String,

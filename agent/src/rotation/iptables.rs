@@ -146,19 +146,15 @@ impl Iptables {
             is_numeric: true,
         };
         let run = tokio::task::spawn_blocking(move || {
-            runner
-                .execute(table.name(), &command_line)
-                .map_err(|error| match error.downcast::<io::Error>() {
-                    Ok(error) => *error,
-                    Err(other) => io::Error::other(other.to_string()),
-                })
+            runner.execute(table.name(), &command_line).map_err(|error| match error.downcast::<io::Error>() {
+                Ok(error) => *error,
+                Err(other) => io::Error::other(other.to_string()),
+            })
         });
         let started = match tokio::time::timeout(RUN_WAIT, run).await {
             Ok(joined) => joined.unwrap_or_else(|error| Err(io::Error::other(error))),
             Err(_) => {
-                return Err(RulesError::TooLate {
-                    line: self.line(table, command),
-                });
+                return Err(RulesError::TooLate { line: self.line(table, command) });
             }
         };
         started.map_err(|error| not_started(program, error))
@@ -169,15 +165,9 @@ impl Iptables {
         let message = String::from_utf8_lossy(&output.stderr);
         let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
         if says(&["xtables lock"]) {
-            return RulesError::LockHeld {
-                what: "the xtables lock".into(),
-            };
+            return RulesError::LockHeld { what: "the xtables lock".into() };
         }
-        if says(&[
-            "Permission denied",
-            "you must be root",
-            "Operation not permitted",
-        ]) {
+        if says(&["Permission denied", "you must be root", "Operation not permitted"]) {
             return RulesError::NoRights { program };
         }
         if says(&["is incompatible, use 'nft' tool"]) {
@@ -185,16 +175,8 @@ impl Iptables {
             return RulesError::Mixed { program, table };
         }
         match output.status.code() {
-            Some(3) => RulesError::NoTable {
-                program,
-                table: table.name(),
-                message: one_line(&message),
-            },
-            code => RulesError::Failed {
-                line: self.line(table, command),
-                code,
-                message: one_line(&message),
-            },
+            Some(3) => RulesError::NoTable { program, table: table.name(), message: one_line(&message) },
+            code => RulesError::Failed { line: self.line(table, command), code, message: one_line(&message) },
         }
     }
 }
@@ -215,16 +197,9 @@ fn not_started(program: &'static str, source: io::Error) -> RulesError {
 }
 
 /// What a program that changes nothing prints; `None` where it is not installed.
-pub(super) async fn shown(
-    program: &'static str,
-    arguments: &[&str],
-) -> Result<Option<String>, RulesError> {
+pub(super) async fn shown(program: &'static str, arguments: &[&str]) -> Result<Option<String>, RulesError> {
     let line = || format!("{program} {}", arguments.join(" "));
-    let run = tokio::process::Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
+    let run = tokio::process::Command::new(program).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
     let output = match tokio::time::timeout(RUN_WAIT, run).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

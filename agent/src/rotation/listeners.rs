@@ -9,9 +9,7 @@ pub(super) async fn listeners(port: u16) -> Vec<SocketAddr> {
     let read = move || {
         let tables = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"];
         let files = tables.iter().filter_map(|path| File::open(path).ok());
-        files
-            .flat_map(|file| listening(BufReader::new(file), port))
-            .collect()
+        files.flat_map(|file| listening(BufReader::new(file), port)).collect()
     };
     tokio::task::spawn_blocking(read).await.unwrap_or_default()
 }

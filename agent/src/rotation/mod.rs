@@ -112,7 +112,9 @@ impl RotationError {
                     let near = |name: &str| strsim::jaro_winkler(name, &server.to_string());
                     near(a).total_cmp(&near(b))
                 });
-                near.map(|near| format!("did you mean \"{near}\"? names are case-sensitive; `show servers state` lists them"))
+                near.map(|near| {
+                    format!("did you mean \"{near}\"? names are case-sensitive; `show servers state` lists them")
+                })
             }
         }
     }

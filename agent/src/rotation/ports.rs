@@ -51,7 +51,14 @@ impl Ports {
         let refusals = Refusals::new(settings.check_port, &sources, redirect.families());
         let no_admin = settings.alone || app.balancers.iter().all(|balancer| balancer.socket.is_none());
         let gate = (no_admin && !app.backups.is_empty()).then(|| Gate::new(app.listen));
-        Some(Self { redirect, refusals: (known && !sources.is_empty()).then_some(refusals), entries: entries(app), gate, found: None, left_out: false })
+        Some(Self {
+            redirect,
+            refusals: (known && !sources.is_empty()).then_some(refusals),
+            entries: entries(app),
+            gate,
+            found: None,
+            left_out: false,
+        })
     }
 
     /// The redirect itself.

@@ -49,12 +49,7 @@ impl Redirect {
 
     /// The same by a certain iptables.
     pub fn with_variant(app: Label, listen: SocketAddr, check_port: u16, variant: Variant) -> Self {
-        Self {
-            app,
-            listen: SocketAddr::new(listen.ip().to_canonical(), listen.port()),
-            check_port,
-            variant,
-        }
+        Self { app, listen: SocketAddr::new(listen.ip().to_canonical(), listen.port()), check_port, variant }
     }
 
     /// Whether the rule is there and in use, in every family that the app is reached in.
@@ -63,10 +58,7 @@ impl Redirect {
     /// [`RulesError`]: then nothing is known.
     pub async fn present(&self) -> Result<bool, RulesError> {
         for iptables in self.programs() {
-            if !CHAIN
-                .holds(iptables, &[self.rule()], &|rule| self.ours(rule))
-                .await?
-            {
+            if !CHAIN.holds(iptables, &[self.rule()], &|rule| self.ours(rule)).await? {
                 return Ok(false);
             }
         }
@@ -80,9 +72,7 @@ impl Redirect {
     /// [`RulesError`]; [`RulesError::NotOpen`] leaves the rule in place.
     pub async fn add(&self) -> Result<(), RulesError> {
         for iptables in self.programs() {
-            CHAIN
-                .ensure(iptables, &[self.rule()], &|rule| self.ours(rule))
-                .await?;
+            CHAIN.ensure(iptables, &[self.rule()], &|rule| self.ours(rule)).await?;
         }
         self.prove_open().await
     }
@@ -115,9 +105,7 @@ impl Redirect {
     /// again safely; others as for [`add`](Self::add).
     pub async fn adopt(&self) -> Result<Vec<String>, RulesError> {
         let foreign = self.foreign().await?;
-        let (plain, other): (Vec<_>, Vec<_>) = foreign
-            .iter()
-            .partition(|rule| rule.is_adoptable());
+        let (plain, other): (Vec<_>, Vec<_>) = foreign.iter().partition(|rule| rule.is_adoptable());
         if !other.is_empty() {
             let rules = other.iter().map(ToString::to_string).collect();
             return Err(RulesError::NotAdoptable { rules });
@@ -137,16 +125,12 @@ impl Redirect {
 
     /// The commands of [`add`](Self::add) on a host that has nothing of ours yet; those that are not needed are not run.
     pub fn acts_in(&self) -> Vec<String> {
-        self.programs()
-            .flat_map(|iptables| CHAIN.acts_in(iptables, &[self.rule()]))
-            .collect()
+        self.programs().flat_map(|iptables| CHAIN.acts_in(iptables, &[self.rule()])).collect()
     }
 
     /// The commands of [`remove`](Self::remove).
     pub fn acts_out(&self) -> Vec<String> {
-        self.programs()
-            .flat_map(|iptables| CHAIN.acts_out(iptables, &[self.rule()]))
-            .collect()
+        self.programs().flat_map(|iptables| CHAIN.acts_out(iptables, &[self.rule()])).collect()
     }
 
     /// The families in which the app is reached.
@@ -156,9 +140,7 @@ impl Redirect {
 
     pub(super) fn programs(&self) -> impl Iterator<Item = Iptables> + use<> {
         let variant = self.variant;
-        self.families()
-            .iter()
-            .map(move |&family| Iptables { family, variant })
+        self.families().iter().map(move |&family| Iptables { family, variant })
     }
 
     pub(super) async fn foreign(&self) -> Result<Vec<ForeignRule>, RulesError> {
@@ -192,10 +174,7 @@ impl Redirect {
     fn target(&self) -> String {
         let address = self.listen.ip();
         let port = self.listen.port();
-        let loopback = self
-            .families()
-            .iter()
-            .any(|family| family.loopback() == address);
+        let loopback = self.families().iter().any(|family| family.loopback() == address);
         if address.is_unspecified() || loopback {
             format!("REDIRECT --to-ports {port}")
         } else {
@@ -205,18 +184,9 @@ impl Redirect {
 
     /// By check port and comment, whatever the target, so that a rule from before the app moved does not stay.
     fn ours(&self, rule: &Rule) -> Option<String> {
-        let plain = rule.only(&[
-            "-p",
-            "-m",
-            "--dport",
-            "--comment",
-            "-j",
-            "--to-ports",
-            "--to-destination",
-        ]);
-        let ours = plain
-            && rule.value("--dport")?.parse() == Ok(self.check_port)
-            && rule.value("--comment") == Some(COMMENT);
+        let plain = rule.only(&["-p", "-m", "--dport", "--comment", "-j", "--to-ports", "--to-destination"]);
+        let ours =
+            plain && rule.value("--dport")?.parse() == Ok(self.check_port) && rule.value("--comment") == Some(COMMENT);
         let target = match rule.value("-j")? {
             "REDIRECT" => {
                 let port: u16 = rule.value("--to-ports")?.parse().ok()?;
@@ -251,10 +221,7 @@ impl Redirect {
             };
             // An app on `[::]` may take IPv6 alone; then the redirect of IPv4 has nothing to prove.
             let app = self.at(family, self.listen.port());
-            if connect_marked(app, Instant::now() + OPENS_WITHIN)
-                .await
-                .is_ok()
-            {
+            if connect_marked(app, Instant::now() + OPENS_WITHIN).await.is_ok() {
                 return Err(self.not_open(check, source).await?);
             }
             silent = Some((check, source));
@@ -265,17 +232,8 @@ impl Redirect {
         }
     }
 
-    async fn not_open(
-        &self,
-        check: SocketAddr,
-        source: io::Error,
-    ) -> Result<RulesError, RulesError> {
-        Ok(RulesError::NotOpen {
-            app: self.app.to_string(),
-            check,
-            rule: self.present().await?,
-            source,
-        })
+    async fn not_open(&self, check: SocketAddr, source: io::Error) -> Result<RulesError, RulesError> {
+        Ok(RulesError::NotOpen { app: self.app.to_string(), check, rule: self.present().await?, source })
     }
 
     async fn prove_closed(&self) -> Result<(), RulesError> {
@@ -291,9 +249,7 @@ impl Redirect {
                     | io::ErrorKind::NetworkUnreachable
                     | io::ErrorKind::AddrNotAvailable => rivals.is_empty(),
                     // Dropped by a firewall; or by an app whose queue is full, behind somebody else's rule.
-                    io::ErrorKind::TimedOut => {
-                        rivals.is_empty() && self.foreign().await?.is_empty()
-                    }
+                    io::ErrorKind::TimedOut => rivals.is_empty() && self.foreign().await?.is_empty(),
                     _ => {
                         return Err(RulesError::Unproved {
                             app: self.app.to_string(),
@@ -310,21 +266,13 @@ impl Redirect {
         Ok(())
     }
 
-    async fn still_open(
-        &self,
-        check: SocketAddr,
-        rivals: &[SocketAddr],
-    ) -> Result<RulesError, RulesError> {
+    async fn still_open(&self, check: SocketAddr, rivals: &[SocketAddr]) -> Result<RulesError, RulesError> {
         let mut culprits = self.foreign_rules().await?;
         let listens = |rival: &SocketAddr| format!("a process that listens on {rival}");
         culprits.extend(rivals.iter().map(listens));
         if self.present().await? {
             culprits.push("our own rule, which another process has added again".into());
         }
-        Ok(RulesError::StillOpen {
-            app: self.app.to_string(),
-            check,
-            culprits,
-        })
+        Ok(RulesError::StillOpen { app: self.app.to_string(), check, culprits })
     }
 }

@@ -9,12 +9,7 @@ use super::iptables::{Family, Iptables, Table, Variant};
 use super::mark::PROBE_MARK;
 use super::rule::Rule;
 
-const CHAIN: Chain = Chain {
-    table: Table::Filter,
-    name: "PITSTOP-CHECKS",
-    from: &["INPUT"],
-    jump_if: "",
-};
+const CHAIN: Chain = Chain { table: Table::Filter, name: "PITSTOP-CHECKS", from: &["INPUT"], jump_if: "" };
 
 /// Rules that refuse one app's checks at once, also under a firewall that drops, and count them by where they come from.
 ///
@@ -35,23 +30,14 @@ impl Refusals {
     }
 
     /// The same by a certain iptables.
-    pub fn with_variant(
-        check_port: u16,
-        sources: &[IpAddr],
-        families: &[Family],
-        variant: Variant,
-    ) -> Self {
+    pub fn with_variant(check_port: u16, sources: &[IpAddr], families: &[Family], variant: Variant) -> Self {
         let mut sources: Vec<IpAddr> = sources.iter().map(IpAddr::to_canonical).collect();
         let mut seen = HashSet::new();
         sources.retain(|source| seen.insert(*source));
         if sources.is_empty() {
             sources.extend(families.iter().map(|family| anywhere(*family)));
         }
-        Self {
-            check_port,
-            sources,
-            variant,
-        }
+        Self { check_port, sources, variant }
     }
 
     /// Starts to count, from zero.
@@ -62,9 +48,7 @@ impl Refusals {
         self.stop().await?;
         for (iptables, sources) in self.programs() {
             let wanted: Vec<String> = sources.iter().map(|source| self.rule(*source)).collect();
-            CHAIN
-                .ensure(iptables, &wanted, &|rule| self.ours(rule))
-                .await?;
+            CHAIN.ensure(iptables, &wanted, &|rule| self.ours(rule)).await?;
         }
         Ok(())
     }
@@ -135,11 +119,7 @@ impl Refusals {
     }
 
     fn rule(&self, source: IpAddr) -> String {
-        let from = if source.is_unspecified() {
-            String::new()
-        } else {
-            format!("-s {source} ")
-        };
+        let from = if source.is_unspecified() { String::new() } else { format!("-s {source} ") };
         let port = self.check_port;
         format!(
             "{from}-p tcp --syn --dport {port} -m mark ! --mark {PROBE_MARK:#x} -m comment --comment {COMMENT} \

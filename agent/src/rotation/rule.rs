@@ -19,11 +19,7 @@ impl Rule {
         if words.next()? != "-A" {
             return None;
         }
-        Some(Self {
-            chain: words.next()?,
-            line: line.to_owned(),
-            words: words.collect(),
-        })
+        Some(Self { chain: words.next()?, line: line.to_owned(), words: words.collect() })
     }
 
     /// The word after `option`, where it is given and not negated.
@@ -52,10 +48,7 @@ impl Rule {
     /// Whether it has no other options than these, and none negated.
     pub fn only(&self, options: &[&str]) -> bool {
         let option = |word: &&String| word.starts_with('-') || *word == "!";
-        self.words
-            .iter()
-            .filter(option)
-            .all(|word| options.contains(&word.as_str()))
+        self.words.iter().filter(option).all(|word| options.contains(&word.as_str()))
     }
 
     /// What follows `-A CHAIN`, if every word of it is plain enough to be typed again: no quotes, no control characters.
@@ -81,10 +74,7 @@ impl Rule {
 
     fn find(&self, option: &str) -> Option<(bool, &str)> {
         let at = self.words.iter().position(|word| word == option)?;
-        let negated = at
-            .checked_sub(1)
-            .and_then(|before| self.words.get(before))
-            .is_some_and(|word| word == "!");
+        let negated = at.checked_sub(1).and_then(|before| self.words.get(before)).is_some_and(|word| word == "!");
         Some((negated, self.words.get(at + 1)?))
     }
 }
@@ -156,8 +146,7 @@ mod tests {
 
     #[test]
     fn a_comment_can_not_pass_for_an_option() {
-        let line =
-            r#"-A OUTPUT -p tcp -m comment --comment "say \" --dport 2000" --dport 80 -j ACCEPT"#;
+        let line = r#"-A OUTPUT -p tcp -m comment --comment "say \" --dport 2000" --dport 80 -j ACCEPT"#;
         assert!(!Rule::parse(line).unwrap().names_port(2000));
         assert_eq!(Rule::parse(r#"-A OUTPUT --comment "torn"#), None);
     }

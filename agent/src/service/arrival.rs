@@ -77,9 +77,7 @@ pub(super) async fn arrival(
         match fresh {
             Some(family) if family.named => return Ok(family.identity()),
             Some(family) => {
-                let since = unnamed
-                    .filter(|(process, _)| *process == family.main)
-                    .map_or(now, |(_, since)| since);
+                let since = unnamed.filter(|(process, _)| *process == family.main).map_or(now, |(_, since)| since);
                 // Without a pid file the end of the command is the best sign that no first process of a daemon is left.
                 let over = !finder.has_pidfile() && ended.is_some_and(|status| status.success());
                 if over || now - since >= SETTLE {

@@ -42,10 +42,7 @@ pub struct Child {
 impl Launcher {
     /// Commands of `app` write to `APP.log` in `log_dir`.
     pub fn new(app: &Label, log_dir: &Path) -> Self {
-        Self {
-            app: app.to_string(),
-            log: log_dir.join(format!("{app}.log")),
-        }
+        Self { app: app.to_string(), log: log_dir.join(format!("{app}.log")) }
     }
 
     /// Where the commands' words go.
@@ -58,10 +55,8 @@ impl Launcher {
         let program = command.first().map(String::as_str).unwrap_or_default();
         for needed in [program, "setsid"] {
             if find_program(needed).is_none() {
-                return Err(ServiceError::untouched(format!(
-                    "{needed:?} can't be run: no such executable"
-                ))
-                .with_hint(format!("command -v {needed:?}")));
+                return Err(ServiceError::untouched(format!("{needed:?} can't be run: no such executable"))
+                    .with_hint(format!("command -v {needed:?}")));
             }
         }
         Ok(())
@@ -73,20 +68,12 @@ impl Launcher {
     /// Nothing was started. [`ServiceError::touched`] is false: the caller knows what came before.
     pub fn spawn(&self, command: &[String], notify: Notify<'_>) -> Result<Child, ServiceError> {
         let shown = show(command);
-        let failed = |error: io::Error| {
-            ServiceError::untouched(format!("could not start {shown}")).because(error)
-        };
+        let failed = |error: io::Error| ServiceError::untouched(format!("could not start {shown}")).because(error);
         self.check(command)?;
         // Its words are not worth the app, nor an alert: on a full or read-only disk they are lost.
-        let log = self
-            .open_log()
-            .or_else(|_| OpenOptions::new().append(true).open("/dev/null"))
-            .map_err(failed)?;
+        let log = self.open_log().or_else(|_| OpenOptions::new().append(true).open("/dev/null")).map_err(failed)?;
         let from = log.metadata().map_err(failed)?.len();
-        notify(Note::Signalling {
-            what: format!("start {shown}"),
-        })
-        .map_err(failed)?;
+        notify(Note::Signalling { what: format!("start {shown}") }).map_err(failed)?;
         let mut words = self.wrapper().into_iter().chain(command.iter().cloned());
         let child = Command::new(words.next().unwrap_or_default())
             .args(words)
@@ -100,32 +87,18 @@ impl Launcher {
         let process = Process::read_unreaped(pid)
             .and_then(|found| found.ok_or_else(|| io::ErrorKind::NotFound.into()))
             .map_err(|error| failed(error).after_a_touch())?;
-        let started = Note::Child {
-            command: command.to_vec(),
-            process,
-        };
+        let started = Note::Child { command: command.to_vec(), process };
         if let Err(error) = notify(started) {
             tracing::warn!(%error, pid, "could not note the process of {shown}");
         }
-        Ok(Child {
-            child,
-            process,
-            command: shown,
-            log: self.log.clone(),
-            from,
-        })
+        Ok(Child { child, process, command: shown, log: self.log.clone(), from })
     }
 
     /// Starts a command and waits until it has ended well.
     ///
     /// # Errors
     /// It could not be started, ended badly, or still runs at `deadline` (and goes on).
-    pub async fn run(
-        &self,
-        command: &[String],
-        deadline: Instant,
-        notify: Notify<'_>,
-    ) -> Result<(), ServiceError> {
+    pub async fn run(&self, command: &[String], deadline: Instant, notify: Notify<'_>) -> Result<(), ServiceError> {
         let mut child = self.spawn(command, notify)?;
         match child.wait(deadline).await {
             Ok(Some(status)) if status.success() => Ok(()),
@@ -138,11 +111,7 @@ impl Launcher {
         if let Some(directory) = self.log.parent() {
             std::fs::create_dir_all(directory)?;
         }
-        OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o640)
-            .open(&self.log)
+        OpenOptions::new().append(true).create(true).mode(0o640).open(&self.log)
     }
 
     /// What stands before the command. Both programs replace themselves by what they run, so the pid stays:
@@ -151,14 +120,7 @@ impl Launcher {
         let mut words = Vec::new();
         if Path::new("/run/systemd/system").is_dir() && Uid::effective().is_root() {
             let unit = format!("--unit=pitstop-{}-{:016x}", self.app, rand::random::<u64>());
-            let scope = [
-                "systemd-run",
-                "--scope",
-                "--quiet",
-                "--collect",
-                &unit,
-                "--",
-            ];
+            let scope = ["systemd-run", "--scope", "--quiet", "--collect", &unit, "--"];
             words.extend(scope.map(str::to_owned));
         }
         words.push("setsid".to_owned());
@@ -189,10 +151,7 @@ impl Child {
     pub fn failure(&self, status: Option<ExitStatus>) -> ServiceError {
         let outcome = match status {
             Some(status) => format!("{} ended with {status}", self.command),
-            None => format!(
-                "{} still runs as process {}",
-                self.command, self.process.pid
-            ),
+            None => format!("{} still runs as process {}", self.command, self.process.pid),
         };
         ServiceError::touched(format!("{outcome}{}", self.last_words()))
             .with_hint(format!("tail {}", self.log.display()))
@@ -223,13 +182,7 @@ pub(super) fn show(command: &[String]) -> String {
         let harmless = |c: char| c.is_ascii_alphanumeric() || "_-+=/.,:@%".contains(c);
         !word.is_empty() && word.chars().all(harmless)
     };
-    let words = command.iter().map(|word| {
-        if plain(word) {
-            word.clone()
-        } else {
-            format!("{word:?}")
-        }
-    });
+    let words = command.iter().map(|word| if plain(word) { word.clone() } else { format!("{word:?}") });
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -248,15 +201,12 @@ fn escape(text: &str) -> String {
 
 /// The executable that execvp(3) would take.
 fn find_program(name: &str) -> Option<PathBuf> {
-    let runnable =
-        |path: &PathBuf| path.is_file() && access(path.as_path(), AccessFlags::X_OK).is_ok();
+    let runnable = |path: &PathBuf| path.is_file() && access(path.as_path(), AccessFlags::X_OK).is_ok();
     if name.contains('/') {
         return Some(PathBuf::from(name)).filter(runnable);
     }
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(name))
-        .find(|path| !name.is_empty() && runnable(path))
+    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|path| !name.is_empty() && runnable(path))
 }
 
 #[cfg(test)]
@@ -328,18 +278,9 @@ mod tests {
     #[tokio::test]
     async fn a_failure_tells_the_status_and_the_last_words_of_this_command_only() {
         let (_directory, launcher) = launcher();
-        launcher
-            .run(&sh("echo earlier"), soon(), &|_| Ok(()))
-            .await
-            .unwrap();
-        let error = launcher
-            .run(
-                &sh("printf 'no \\033[31mlicence\\n' >&2; exit 3"),
-                soon(),
-                &|_| Ok(()),
-            )
-            .await
-            .unwrap_err();
+        launcher.run(&sh("echo earlier"), soon(), &|_| Ok(())).await.unwrap();
+        let error =
+            launcher.run(&sh("printf 'no \\033[31mlicence\\n' >&2; exit 3"), soon(), &|_| Ok(())).await.unwrap_err();
         assert!(error.what.contains("exit status: 3"), "{error}");
         assert!(error.what.ends_with("no \\u{1b}[31mlicence"), "{error}");
         assert!(!error.what.contains("earlier"), "{error}");
@@ -359,13 +300,7 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_said_before_anything_is_done() {
         let (_directory, launcher) = launcher();
-        for program in [
-            "/no/such/program",
-            "no-such-program",
-            "",
-            "/proc/version",
-            "/",
-        ] {
+        for program in ["/no/such/program", "no-such-program", "", "/proc/version", "/"] {
             let error = launcher.check(&[program.to_owned()]).unwrap_err();
             assert!(!error.touched && error.what.contains(program));
         }

@@ -23,40 +23,19 @@ pub struct Command {
 
 impl Command {
     /// The app at `listen`, known by `pidfile` or else by who holds its port: the topmost, then oldest, of those.
-    pub fn new(
-        listen: SocketAddr,
-        pidfile: Option<&Path>,
-        restart: &[String],
-        launcher: Launcher,
-    ) -> Self {
-        Self {
-            listen,
-            restart: restart.to_vec(),
-            launcher,
-            finder: Finder::new(listen, pidfile),
-        }
+    pub fn new(listen: SocketAddr, pidfile: Option<&Path>, restart: &[String], launcher: Launcher) -> Self {
+        Self { listen, restart: restart.to_vec(), launcher, finder: Finder::new(listen, pidfile) }
     }
 
-    async fn failure(
-        &self,
-        child: &mut Child,
-        before: Option<&Family>,
-        missing: NotArrived,
-    ) -> ServiceError {
+    async fn failure(&self, child: &mut Child, before: Option<&Family>, missing: NotArrived) -> ServiceError {
         let status = child.ended().ok().flatten();
         let mut error = child.failure(status);
-        let main = before
-            .map(|family| family.main)
-            .filter(|process| process.is_alive().unwrap_or(false));
+        let main = before.map(|family| family.main).filter(|process| process.is_alive().unwrap_or(false));
         error.what = match main {
-            Some(process) => format!(
-                "process {} is still the app's main process ({}): {}",
-                process.pid, missing.missed, error.what
-            ),
-            None => format!(
-                "no new process holds {} ({}): {}",
-                self.listen, missing.missed, error.what
-            ),
+            Some(process) => {
+                format!("process {} is still the app's main process ({}): {}", process.pid, missing.missed, error.what)
+            }
+            None => format!("no new process holds {} ({}): {}", self.listen, missing.missed, error.what),
         };
         let now = self.finder.find().await.ok().flatten();
         // A command that is over and left the same main process and workers did nothing; one that still runs may act yet.
@@ -71,10 +50,7 @@ impl Command {
 #[async_trait]
 impl Service for Command {
     fn acts(&self) -> Vec<String> {
-        vec![
-            child::show(&self.restart),
-            format!("wait until a new process holds {}", self.listen),
-        ]
+        vec![child::show(&self.restart), format!("wait until a new process holds {}", self.listen)]
     }
 
     async fn check(&self) -> Result<(), ServiceError> {
@@ -94,11 +70,8 @@ impl Service for Command {
         notify: Notify<'_>,
     ) -> Result<Identity, ServiceError> {
         let running = self.finder.find().await?;
-        let old: Vec<Process> = running
-            .iter()
-            .map(|family| family.main)
-            .chain(before.map(|identity| identity.main))
-            .collect();
+        let old: Vec<Process> =
+            running.iter().map(|family| family.main).chain(before.map(|identity| identity.main)).collect();
         let at_first = Before::new(&self.finder, old).await;
         let mut child = self.launcher.spawn(&self.restart, notify)?;
         match arrival(&self.finder, &at_first, &mut child, deadline).await {
@@ -110,9 +83,7 @@ impl Service for Command {
                 }
                 Ok(identity)
             }
-            Err(missing) => Err(self
-                .failure(&mut child, running.as_ref(), missing)
-                .await),
+            Err(missing) => Err(self.failure(&mut child, running.as_ref(), missing).await),
         }
     }
 }

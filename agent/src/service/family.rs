@@ -50,19 +50,13 @@ impl Family {
     }
 
     pub(super) fn identity(&self) -> Identity {
-        Identity {
-            main: self.main,
-            invocation: None,
-        }
+        Identity { main: self.main, invocation: None }
     }
 }
 
 impl Finder {
     pub(super) fn new(listen: SocketAddr, pidfile: Option<&Path>) -> Self {
-        Self {
-            listen,
-            pidfile: pidfile.map(Path::to_owned),
-        }
+        Self { listen, pidfile: pidfile.map(Path::to_owned) }
     }
 
     pub(super) fn has_pidfile(&self) -> bool {
@@ -93,10 +87,7 @@ impl Finder {
             let related = |process: &Process| {
                 let mut below = process::descendants_of(process.pid)?;
                 below.retain(|other| holders.contains(other));
-                Ok(Holder {
-                    process: *process,
-                    below,
-                })
+                Ok(Holder { process: *process, below })
             };
             let related: io::Result<Vec<Holder>> = holders.iter().map(related).collect();
             related.map_err(unreadable)
@@ -128,11 +119,7 @@ impl Finder {
     async fn listening(&self) -> Result<HashSet<u32>, ServiceError> {
         let sockets = Sockets::new(self.listen, Vec::new());
         sockets.listening().await.map_err(|error| {
-            ServiceError::untouched(format!(
-                "could not ask the kernel who listens at {}",
-                self.listen
-            ))
-            .because(error)
+            ServiceError::untouched(format!("could not ask the kernel who listens at {}", self.listen)).because(error)
         })
     }
 
@@ -170,10 +157,7 @@ impl Finder {
             };
         }
         let below = process::descendants_of(pid).map_err(unreadable)?;
-        if holders
-            .iter()
-            .any(|holder| *holder == main || below.contains(holder))
-        {
+        if holders.iter().any(|holder| *holder == main || below.contains(holder)) {
             return Ok(Some(main));
         }
         Err(ServiceError::untouched(format!(
@@ -181,36 +165,21 @@ impl Finder {
             self.listen,
             show(holders)
         ))
-        .with_hint(format!(
-            "ss -ltnp 'sport = :{}'; ps -fp {pid}",
-            self.listen.port()
-        )))
+        .with_hint(format!("ss -ltnp 'sport = :{}'; ps -fp {pid}", self.listen.port())))
     }
 }
 
 fn family(main: Process, named: bool, holders: &[Process]) -> Result<Family, ServiceError> {
     let below = process::descendants_of(main.pid).map_err(unreadable)?;
-    let (workers, strangers) = holders
-        .iter()
-        .filter(|holder| **holder != main)
-        .partition(|holder| below.contains(holder));
-    Ok(Family {
-        main,
-        named,
-        workers,
-        strangers,
-        listens: !holders.is_empty(),
-    })
+    let (workers, strangers) =
+        holders.iter().filter(|holder| **holder != main).partition(|holder| below.contains(holder));
+    Ok(Family { main, named, workers, strangers, listens: !holders.is_empty() })
 }
 
 /// Processes for people: `process 4711`, `processes 4711, 4712`.
 pub(super) fn show(processes: &[Process]) -> String {
     let pids: Vec<String> = processes.iter().map(|p| p.pid.to_string()).collect();
-    let noun = if pids.len() == 1 {
-        "process"
-    } else {
-        "processes"
-    };
+    let noun = if pids.len() == 1 { "process" } else { "processes" };
     format!("{noun} {}", pids.join(", "))
 }
 
@@ -245,10 +214,7 @@ fn read_pidfile(path: &Path) -> Result<Option<Named>, ServiceError> {
         ServiceError::untouched(format!("the pid file {} {what}", path.display()))
             .with_hint(format!("cat {}", path.display()))
     };
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NONBLOCK)
-        .open(path);
+    let opened = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path);
     let file = match opened {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -279,14 +245,11 @@ fn bounded(file: File) -> io::Result<(String, i64)> {
 /// When a process started, in seconds since 1970, one second exact as `btime` of `/proc/stat` is.
 fn seconds_of_start(process: &Process) -> io::Result<i64> {
     let stat = std::fs::read_to_string("/proc/stat")?;
-    let boot: Option<i64> = stat
-        .lines()
-        .find_map(|line| line.strip_prefix("btime "))
-        .and_then(|seconds| seconds.trim().parse().ok());
+    let boot: Option<i64> =
+        stat.lines().find_map(|line| line.strip_prefix("btime ")).and_then(|seconds| seconds.trim().parse().ok());
     let ticks = sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100).max(1);
     let since_boot = i64::try_from(process.start_time).unwrap_or(i64::MAX) / ticks;
-    boot.map(|boot| boot.saturating_add(since_boot))
-        .ok_or_else(|| io::Error::other("/proc/stat has no btime"))
+    boot.map(|boot| boot.saturating_add(since_boot)).ok_or_else(|| io::Error::other("/proc/stat has no btime"))
 }
 
 fn unreadable(error: io::Error) -> ServiceError {
@@ -320,16 +283,7 @@ mod tests {
     fn a_pid_file_holds_digits_and_nothing_else() {
         assert_eq!(read(b"4711\n").unwrap(), Some(4711));
         assert_eq!(read(b"\n").unwrap(), None);
-        for wrong in [
-            &b"0"[..],
-            b"1",
-            b"-1",
-            b"+47",
-            b"47 11",
-            b"0x2f",
-            b"99999999999",
-            b"\xff",
-        ] {
+        for wrong in [&b"0"[..], b"1", b"-1", b"+47", b"47 11", b"0x2f", b"99999999999", b"\xff"] {
             assert!(!read(wrong).unwrap_err().touched);
         }
         assert!(read(&[b'1'; 1000]).is_err());
@@ -346,10 +300,7 @@ mod tests {
 
     #[test]
     fn the_topmost_holder_is_the_main_process() {
-        let mut child = std::process::Command::new("sleep")
-            .arg("60")
-            .spawn()
-            .unwrap();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let me = Process::read(std::process::id()).unwrap().unwrap();
         let below = Process::read(child.id()).unwrap().unwrap();
         let found = topmost(&[below, me]).unwrap();

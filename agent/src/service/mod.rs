@@ -108,20 +108,12 @@ pub struct ServiceError {
 impl ServiceError {
     /// A failure that left the app as it was.
     pub fn untouched(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            hint: None,
-            touched: false,
-            source: None,
-        }
+        Self { what: what.into(), hint: None, touched: false, source: None }
     }
 
     /// A failure after which the app may be anything.
     pub fn touched(what: impl Into<String>) -> Self {
-        Self {
-            touched: true,
-            ..Self::untouched(what)
-        }
+        Self { touched: true, ..Self::untouched(what) }
     }
 
     /// Adds what to type next.
@@ -152,23 +144,14 @@ pub fn service_for(app: &App, log_dir: &Path) -> Box<dyn Service> {
     let action = app.service.action;
     match &app.service.manager {
         Manager::Systemd { unit } => Box::new(Systemd::new(unit, action, app.listen)),
-        Manager::Signal {
-            pidfile,
-            stop_signal,
-            start,
-            reload_signal,
-            old_signal,
-        } => Box::new(Signal::new(
+        Manager::Signal { pidfile, stop_signal, start, reload_signal, old_signal } => Box::new(Signal::new(
             app.listen,
             pidfile,
             signal::Plan::new(action, start, *stop_signal, *reload_signal, *old_signal),
             launcher,
         )),
-        Manager::Command { restart, pidfile } => Box::new(Command::new(
-            app.listen,
-            pidfile.as_deref(),
-            restart,
-            launcher,
-        )),
+        Manager::Command { restart, pidfile } => {
+            Box::new(Command::new(app.listen, pidfile.as_deref(), restart, launcher))
+        }
     }
 }

@@ -61,17 +61,9 @@ impl Plan {
         old_signal: Option<SignalName>,
     ) -> Self {
         match (action, old_signal) {
-            (Action::Restart, _) => Self::Restart {
-                stop: stop_signal.0,
-                start: start.to_vec(),
-            },
-            (Action::Reload, None) => Self::Reload {
-                signal: reload_signal.0,
-            },
-            (Action::Reload, Some(old)) => Self::Succeed {
-                signal: reload_signal.0,
-                old: old.0,
-            },
+            (Action::Restart, _) => Self::Restart { stop: stop_signal.0, start: start.to_vec() },
+            (Action::Reload, None) => Self::Reload { signal: reload_signal.0 },
+            (Action::Reload, Some(old)) => Self::Succeed { signal: reload_signal.0, old: old.0 },
         }
     }
 }
@@ -79,13 +71,7 @@ impl Plan {
 impl Signal {
     /// The app at `listen`, whose main process is named by `pidfile`.
     pub fn new(listen: SocketAddr, pidfile: &Path, plan: Plan, launcher: Launcher) -> Self {
-        Self {
-            listen,
-            pidfile: pidfile.to_owned(),
-            plan,
-            launcher,
-            finder: Finder::new(listen, Some(pidfile)),
-        }
+        Self { listen, pidfile: pidfile.to_owned(), plan, launcher, finder: Finder::new(listen, Some(pidfile)) }
     }
 
     /// The app, if it runs and its port is its own.
@@ -150,24 +136,16 @@ impl Signal {
             }
             Ok(())
         };
-        let mut child = self
-            .launcher
-            .spawn(start, &noted)
-            .map_err(ServiceError::after_a_touch)?;
-        arrival(&self.finder, &before, &mut child, deadline)
-            .await
-            .map_err(|missing| {
-                let status = child.ended().ok().flatten();
-                let mut error = child.failure(status);
-                error.what = format!(
-                    "no new process holds {} ({}): {}",
-                    self.listen, missing.missed, error.what
-                );
-                match missing.doubt {
-                    Some(doubt) => error.because(doubt),
-                    None => error,
-                }
-            })
+        let mut child = self.launcher.spawn(start, &noted).map_err(ServiceError::after_a_touch)?;
+        arrival(&self.finder, &before, &mut child, deadline).await.map_err(|missing| {
+            let status = child.ended().ok().flatten();
+            let mut error = child.failure(status);
+            error.what = format!("no new process holds {} ({}): {}", self.listen, missing.missed, error.what);
+            match missing.doubt {
+                Some(doubt) => error.because(doubt),
+                None => error,
+            }
+        })
     }
 
     /// Ends the app and waits until nothing of it holds the port. Returns its successor if somebody else has
@@ -208,12 +186,7 @@ impl Signal {
         }
     }
 
-    async fn await_end(
-        &self,
-        handle: &Handle,
-        signal: Number,
-        deadline: Instant,
-    ) -> Result<(), ServiceError> {
+    async fn await_end(&self, handle: &Handle, signal: Number, deadline: Instant) -> Result<(), ServiceError> {
         let pid = handle.process().pid;
         let still = || {
             ServiceError::touched(format!("process {pid} is still there after {signal}"))
@@ -237,10 +210,7 @@ impl Signal {
                     family::show(&left)
                 ))
             }
-            Err(doubt) => {
-                ServiceError::touched("the app has ended, but who holds its port is unknown")
-                    .because(doubt)
-            }
+            Err(doubt) => ServiceError::touched("the app has ended, but who holds its port is unknown").because(doubt),
         }
         .with_hint(hint)
     }
@@ -253,22 +223,13 @@ impl Service for Signal {
         let kill = |signal: Number| format!("kill -{} {main}", short(signal));
         let gone = format!("wait until it has ended and nobody holds {}", self.listen);
         match &self.plan {
-            Plan::Restart { stop, start } => vec![
-                kill(*stop),
-                gone,
-                child::show(start),
-                format!("wait until a new process holds {}", self.listen),
-            ],
-            Plan::Reload { signal } => vec![
-                kill(*signal),
-                format!("wait until only new workers hold {}", self.listen),
-            ],
+            Plan::Restart { stop, start } => {
+                vec![kill(*stop), gone, child::show(start), format!("wait until a new process holds {}", self.listen)]
+            }
+            Plan::Reload { signal } => vec![kill(*signal), format!("wait until only new workers hold {}", self.listen)],
             Plan::Succeed { signal, old } => vec![
                 kill(*signal),
-                format!(
-                    "wait until its successor and a worker of that hold {}",
-                    self.listen
-                ),
+                format!("wait until its successor and a worker of that hold {}", self.listen),
                 format!("kill -{} the old main process", short(*old)),
                 "wait until it and its workers have ended".to_owned(),
             ],
@@ -320,8 +281,7 @@ fn short(signal: Number) -> &'static str {
 /// Takes hold of a process before anything is done to it.
 fn hold(process: Process) -> Result<Option<Handle>, ServiceError> {
     Handle::open(process).map_err(|error| {
-        ServiceError::untouched(format!("could not take hold of process {}", process.pid))
-            .because(error)
+        ServiceError::untouched(format!("could not take hold of process {}", process.pid)).because(error)
     })
 }
 
@@ -333,9 +293,7 @@ fn hold_all(processes: &[Process]) -> Result<Vec<Handle>, ServiceError> {
 /// Notes the intent, then sends the signal; one that is gone already needs none.
 fn send(handle: &Handle, signal: Number, notify: Notify<'_>) -> Result<(), ServiceError> {
     let what = format!("{} to {}", short(signal), handle.process().pid);
-    let failed = |error: std::io::Error| {
-        ServiceError::untouched(format!("could not send {what}")).because(error)
-    };
+    let failed = |error: std::io::Error| ServiceError::untouched(format!("could not send {what}")).because(error);
     notify(Note::Signalling { what: what.clone() }).map_err(failed)?;
     handle.signal(signal).map_err(failed)?;
     Ok(())
@@ -352,11 +310,8 @@ fn may_signal(process: Process, signal: Number) -> Result<(), ServiceError> {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(process.pid).unwrap_or(i32::MAX));
     match nix::sys::signal::kill(pid, None) {
         Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
-        Err(error) => Err(ServiceError::untouched(format!(
-            "may not send {} to process {pid}",
-            short(signal)
-        ))
-        .with_hint("run as root")
-        .because(error)),
+        Err(error) => Err(ServiceError::untouched(format!("may not send {} to process {pid}", short(signal)))
+            .with_hint("run as root")
+            .because(error)),
     }
 }

@@ -29,11 +29,7 @@ pub struct Systemd {
 impl Systemd {
     /// The app that runs as `unit` and takes traffic at `listen`.
     pub fn new(unit: &str, action: Action, listen: SocketAddr) -> Self {
-        Self {
-            unit: unit.to_owned(),
-            action,
-            finder: Finder::new(listen, None),
-        }
+        Self { unit: unit.to_owned(), action, finder: Finder::new(listen, None) }
     }
 
     fn verb(&self) -> &'static str {
@@ -72,42 +68,29 @@ impl Systemd {
             };
         }
         let main = Process::read(state.main_pid).map_err(|error| {
-            ServiceError::untouched(format!("could not read /proc/{}", state.main_pid))
-                .because(error)
+            ServiceError::untouched(format!("could not read /proc/{}", state.main_pid)).because(error)
         })?;
-        Ok(main.map(|main| Identity {
-            main,
-            invocation: state.invocation.clone(),
-        }))
+        Ok(main.map(|main| Identity { main, invocation: state.invocation.clone() }))
     }
 
     /// Refuses what can't work, before anything is touched.
     fn refuse(&self, state: &State) -> Result<(), ServiceError> {
         let unit = &self.unit;
-        let refused =
-            |what: String, hint: String| Err(ServiceError::untouched(what).with_hint(hint));
+        let refused = |what: String, hint: String| Err(ServiceError::untouched(what).with_hint(hint));
         match (state.load.as_str(), self.action) {
             ("loaded", Action::Reload) if state.active != "active" => refused(
                 format!("{unit} is {}, so it can't be reloaded", state.active),
                 format!("systemctl status {unit}"),
             ),
-            ("loaded", Action::Reload) if !state.can_reload => refused(
-                format!("{unit} has no ExecReload="),
-                "set action = \"restart\"".to_owned(),
-            ),
+            ("loaded", Action::Reload) if !state.can_reload => {
+                refused(format!("{unit} has no ExecReload="), "set action = \"restart\"".to_owned())
+            }
             ("loaded", _) => Ok(()),
-            ("not-found", _) => refused(
-                format!("systemd knows no unit {unit}"),
-                "systemctl list-units --all --type=service".to_owned(),
-            ),
-            ("masked", _) => refused(
-                format!("{unit} is masked"),
-                format!("systemctl unmask {unit}"),
-            ),
-            (other, _) => refused(
-                format!("{unit} could not be loaded: {other}"),
-                format!("systemctl status {unit}"),
-            ),
+            ("not-found", _) => {
+                refused(format!("systemd knows no unit {unit}"), "systemctl list-units --all --type=service".to_owned())
+            }
+            ("masked", _) => refused(format!("{unit} is masked"), format!("systemctl unmask {unit}")),
+            (other, _) => refused(format!("{unit} could not be loaded: {other}"), format!("systemctl status {unit}")),
         }
     }
 
@@ -120,8 +103,7 @@ impl Systemd {
         asked.map_err(|error| {
             let what = format!("systemd did not {} {}", self.verb(), self.unit);
             if bus::is_refusal(&error) {
-                ServiceError::untouched(what)
-                    .with_hint(format!("as root: systemctl {} {}", self.verb(), self.unit))
+                ServiceError::untouched(what).with_hint(format!("as root: systemctl {} {}", self.verb(), self.unit))
             } else {
                 ServiceError::touched(what).with_hint(format!("systemctl status {}", self.unit))
             }
@@ -149,12 +131,8 @@ impl Systemd {
         });
         match result.await {
             Ok(Some(result)) if result == "done" => Ok(()),
-            Ok(Some(result)) => Err(self
-                .failure(connection, &format!("the job ended as {result}"))
-                .await),
-            Ok(None) => Err(self
-                .failure(connection, "the bus hung up before the job's end")
-                .await),
+            Ok(Some(result)) => Err(self.failure(connection, &format!("the job ended as {result}")).await),
+            Ok(None) => Err(self.failure(connection, "the bus hung up before the job's end").await),
             Err(_) => Err(self.failure(connection, "the job is not over").await),
         }
     }
@@ -177,9 +155,7 @@ impl Systemd {
                 ))
                 .with_hint(hint)
             }
-            Err(error) => ServiceError::touched(what)
-                .with_hint(format!("systemctl status {unit}"))
-                .because(error),
+            Err(error) => ServiceError::touched(what).with_hint(format!("systemctl status {unit}")).because(error),
         }
     }
 
@@ -192,19 +168,14 @@ impl Systemd {
     ) -> Result<Identity, ServiceError> {
         let pace = Pace::new();
         loop {
-            let state = self
-                .state(connection)
-                .await
-                .map_err(ServiceError::after_a_touch)?;
+            let state = self.state(connection).await.map_err(ServiceError::after_a_touch)?;
             match self.main(&state).map_err(ServiceError::after_a_touch)? {
                 Some(identity) if !old.contains(&identity.main) => return Ok(identity),
                 _ if matches!(state.active.as_str(), "failed" | "inactive") => {
                     return Err(self.failure(connection, "it ended at once").await);
                 }
                 _ if Instant::now() >= deadline => {
-                    return Err(self
-                        .failure(connection, "its main process is not new")
-                        .await);
+                    return Err(self.failure(connection, "its main process is not new").await);
                 }
                 // As in `auto-restart`.
                 _ => tokio::time::sleep(pace.pause()).await,
@@ -222,18 +193,11 @@ impl Systemd {
     ) -> Result<Identity, ServiceError> {
         let pace = Pace::new();
         loop {
-            let state = self
-                .state(connection)
-                .await
-                .map_err(ServiceError::after_a_touch)?;
+            let state = self.state(connection).await.map_err(ServiceError::after_a_touch)?;
             let Some(identity) = self.main(&state).map_err(ServiceError::after_a_touch)? else {
                 return Err(self.failure(connection, "its main process ended").await);
             };
-            let now = self
-                .finder
-                .of(identity.main)
-                .await
-                .map_err(ServiceError::after_a_touch)?;
+            let now = self.finder.of(identity.main).await.map_err(ServiceError::after_a_touch)?;
             if before.workers.is_empty() || now.has_only_new_workers(before) {
                 return Ok(identity);
             }
@@ -258,10 +222,7 @@ impl Service for Systemd {
             Action::Restart => "wait until its main process is a new one",
             Action::Reload => "wait until only new workers hold the listening socket",
         };
-        vec![
-            format!("systemctl {} {}", self.verb(), self.unit),
-            wait.to_owned(),
-        ]
+        vec![format!("systemctl {} {}", self.verb(), self.unit), wait.to_owned()]
     }
 
     async fn check(&self) -> Result<(), ServiceError> {
@@ -274,13 +235,11 @@ impl Service for Systemd {
         }
         let me = Process::read(std::process::id()).ok().flatten();
         let start_time = me.map_or(0, |process| process.start_time);
-        bus::ask_polkit(&connection, start_time)
-            .await
-            .map_err(|error| {
-                ServiceError::untouched("polkit does not answer, and only root is heard without it")
-                    .with_hint("systemctl status polkit.service, or run as root")
-                    .because(error)
-            })
+        bus::ask_polkit(&connection, start_time).await.map_err(|error| {
+            ServiceError::untouched("polkit does not answer, and only root is heard without it")
+                .with_hint("systemctl status polkit.service, or run as root")
+                .because(error)
+        })
     }
 
     async fn identity(&self) -> Result<Option<Identity>, ServiceError> {
@@ -303,23 +262,17 @@ impl Service for Systemd {
             Some(identity) => Some(self.finder.of(identity.main).await?),
             None => None,
         };
-        let unwatched = |error: zbus::Error| {
-            ServiceError::untouched("systemd does not tell of the end of jobs").because(error)
-        };
+        let unwatched =
+            |error: zbus::Error| ServiceError::untouched("systemd does not tell of the end of jobs").because(error);
         let manager = ManagerProxy::new(&connection).await.map_err(unwatched)?;
         let mut jobs = manager.receive_job_removed().await.map_err(unwatched)?;
         manager.subscribe().await.map_err(unwatched)?;
-        notify(Note::Signalling {
-            what: format!("systemctl {} {}", self.verb(), self.unit),
-        })
-        .map_err(|error| ServiceError::untouched("the intent could not be noted").because(error))?;
+        notify(Note::Signalling { what: format!("systemctl {} {}", self.verb(), self.unit) })
+            .map_err(|error| ServiceError::untouched("the intent could not be noted").because(error))?;
         let job = self.enqueue(&manager).await?;
-        self.await_job(&connection, &mut jobs, &job, deadline)
-            .await?;
+        self.await_job(&connection, &mut jobs, &job, deadline).await?;
         match (self.action, family) {
-            (Action::Reload, Some(family)) => {
-                self.await_workers(&connection, &family, deadline).await
-            }
+            (Action::Reload, Some(family)) => self.await_workers(&connection, &family, deadline).await,
             _ => {
                 let old: Vec<Process> = running.iter().chain(before).map(|old| old.main).collect();
                 self.await_new(&connection, &old, deadline).await

@@ -28,30 +28,17 @@ where
     F: AsyncFnOnce(&Bed) + Send + 'static,
 {
     let thread = std::thread::spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNET)
-            .expect("these tests need root for a network of their own");
-        let up = Command::new("ip")
-            .args(["link", "set", "lo", "up"])
-            .status();
-        assert!(
-            up.expect("these tests need `ip` (package iproute2)")
-                .success()
-        );
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(async {
-                let bed = Bed::start(version);
-                let client = bed.client();
-                eventually("HAProxy answers", async || client.info().await.is_ok()).await;
-                let master = MasterClient::new(bed.socket("master.sock"));
-                eventually("the master answers", async || {
-                    master.show_proc().await.is_ok()
-                })
-                .await;
-                body(&bed).await;
-            });
+        unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root for a network of their own");
+        let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
+        assert!(up.expect("these tests need `ip` (package iproute2)").success());
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let bed = Bed::start(version);
+            let client = bed.client();
+            eventually("HAProxy answers", async || client.info().await.is_ok()).await;
+            let master = MasterClient::new(bed.socket("master.sock"));
+            eventually("the master answers", async || master.show_proc().await.is_ok()).await;
+            body(&bed).await;
+        });
     });
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
@@ -71,11 +58,7 @@ impl Bed {
     fn start(version: &'static str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let configuration = directory.path().join("haproxy.cfg");
-        fs::write(
-            &configuration,
-            configured(directory.path().to_str().unwrap()),
-        )
-        .unwrap();
+        fs::write(&configuration, configured(directory.path().to_str().unwrap())).unwrap();
         let log = fs::File::create(directory.path().join("log")).unwrap();
         let master = Command::new(binary(version))
             .args(["-W", "-db", "-S"])
@@ -87,11 +70,7 @@ impl Bed {
             .stderr(log)
             .spawn()
             .unwrap();
-        Self {
-            version,
-            directory,
-            master,
-        }
+        Self { version, directory, master }
     }
 
     pub(crate) fn version(&self) -> &'static str {
@@ -165,8 +144,7 @@ impl Drop for Bed {
 }
 
 fn binary(version: &str) -> PathBuf {
-    let testbed =
-        std::env::var_os("PITSTOP_TESTBED").unwrap_or_else(|| "/var/cache/pitstop-testbed".into());
+    let testbed = std::env::var_os("PITSTOP_TESTBED").unwrap_or_else(|| "/var/cache/pitstop-testbed".into());
     let binary = PathBuf::from(testbed).join(format!("haproxy-{version}/haproxy"));
     assert!(
         binary.exists(),

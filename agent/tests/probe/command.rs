@@ -33,16 +33,10 @@ fn exit_0_passes_and_any_other_is_explained_by_the_last_line() {
         assert_eq!(once(shell("exit 0")).await, Ok(()));
         assert_eq!(failure(shell("exit 3")).await, "exit 3");
         let script = "echo one; printf 'database is \\033[31mdown\\n\\n' >&2; exit 1";
-        assert_eq!(
-            failure(shell(script)).await,
-            r"exit 1: database is \u{1b}[31mdown"
-        );
+        assert_eq!(failure(shell(script)).await, r"exit 1: database is \u{1b}[31mdown");
         assert_eq!(failure(shell("kill -9 $$")).await, "ended by SIGKILL");
         let missing = ProbeKind::Command(vec!["/nonexistent".to_owned()]);
-        assert_eq!(
-            failure(missing).await,
-            "can't run /nonexistent: No such file or directory"
-        );
+        assert_eq!(failure(missing).await, "can't run /nonexistent: No such file or directory");
     });
 }
 
@@ -64,10 +58,7 @@ fn a_command_that_hangs_and_ignores_term_is_killed_with_its_children() {
             parent.display()
         );
         let start = Instant::now();
-        assert_eq!(
-            failure(shell(&script)).await,
-            "no exit within 2 s: salvaging"
-        );
+        assert_eq!(failure(shell(&script)).await, "no exit within 2 s: salvaging");
         assert!(start.elapsed() < Duration::from_millis(2500));
         gone(&parent).await;
         gone(&child).await;

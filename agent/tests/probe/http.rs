@@ -13,10 +13,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 fn a_healthy_app_is_proven_with_a_connection_for_every_pass() {
     in_own_namespace(|| async {
         let (address, requests) = serve_bytes("127.0.0.1:0", OK).await;
-        let probe = Probe {
-            rise: 3,
-            ..ready(ProbeKind::Http(http_at(address)), Duration::from_secs(5))
-        };
+        let probe = Probe { rise: 3, ..ready(ProbeKind::Http(http_at(address)), Duration::from_secs(5)) };
         let proof = prove_all(vec![probe]).await.unwrap();
         assert_eq!(proof.probes[0].tries, 3);
         assert!(proof.took >= Duration::from_millis(10));
@@ -25,10 +22,7 @@ fn a_healthy_app_is_proven_with_a_connection_for_every_pass() {
         assert_eq!(requests.len(), 3);
         let request = requests[0].to_lowercase();
         assert!(request.starts_with("get /health http/1.1\r\n"), "{request}");
-        assert!(
-            request.contains(&format!("host: {address}\r\n")),
-            "{request}"
-        );
+        assert!(request.contains(&format!("host: {address}\r\n")), "{request}");
         assert!(request.contains("connection: close\r\n"), "{request}");
         let agent = concat!("user-agent: pitstop/", env!("CARGO_PKG_VERSION"), "\r\n");
         assert!(request.contains(agent), "{request}");
@@ -38,10 +32,7 @@ fn a_healthy_app_is_proven_with_a_connection_for_every_pass() {
 #[test]
 fn an_app_that_comes_up_late_is_proven_soon_after() {
     in_own_namespace(|| async {
-        let probe = ready(
-            ProbeKind::Http(http("127.0.0.1", 1000)),
-            Duration::from_secs(5),
-        );
+        let probe = ready(ProbeKind::Http(http("127.0.0.1", 1000)), Duration::from_secs(5));
         let (up, proof) = tokio::join!(
             async {
                 tokio::time::sleep(Duration::from_millis(300)).await;
@@ -55,11 +46,7 @@ fn an_app_that_comes_up_late_is_proven_soon_after() {
         );
         let (proof, proven) = proof;
         assert!(proof.probes[0].tries > 10, "{proof:?}");
-        assert!(
-            proven - up < Duration::from_millis(500),
-            "{:?}",
-            proven - up
-        );
+        assert!(proven - up < Duration::from_millis(500), "{:?}", proven - up);
     });
 }
 
@@ -85,14 +72,8 @@ fn a_name_is_tried_at_each_of_its_addresses() {
         assert_eq!(once(ProbeKind::Http(probe)).await, Ok(()));
         assert!(requests.lock().unwrap()[0].contains("app.test:"));
         let seen = failure(ProbeKind::Http(http("app.test", 9))).await;
-        assert!(
-            seen.contains("[::1]:9: connect: Connection refused"),
-            "{seen}"
-        );
-        assert!(
-            seen.contains("127.0.0.3:9: connect: Connection refused"),
-            "{seen}"
-        );
+        assert!(seen.contains("[::1]:9: connect: Connection refused"), "{seen}");
+        assert!(seen.contains("127.0.0.3:9: connect: Connection refused"), "{seen}");
         let seen = failure(ProbeKind::Http(http("nobody.test", 80))).await;
         assert!(seen.starts_with("resolve nobody.test: "), "{seen}");
     });
@@ -103,9 +84,7 @@ async fn seen(answer: &'static str, change: impl FnOnce(&mut HttpProbe)) -> Resu
     let (address, _) = serve_bytes("127.0.0.1:0", answer).await;
     let mut probe = http_at(address);
     change(&mut probe);
-    once(ProbeKind::Http(probe))
-        .await
-        .map_err(|failure| failure.to_string())
+    once(ProbeKind::Http(probe)).await.map_err(|failure| failure.to_string())
 }
 
 #[test]
@@ -135,9 +114,7 @@ fn required_headers_must_have_their_values() {
     in_own_namespace(|| async {
         let answer = "HTTP/1.1 200 OK\r\nX-Build: 7\r\nX-Build: 8\r\nContent-Length: 0\r\n\r\n";
         let with = |name: &'static str, value: &'static str| {
-            seen(answer, move |probe| {
-                probe.headers = vec![header(name, value)]
-            })
+            seen(answer, move |probe| probe.headers = vec![header(name, value)])
         };
         assert_eq!(with("x-build", "8").await, Ok(()));
         let result = with("X-Build", "9").await;
@@ -180,10 +157,7 @@ fn the_body_must_contain_the_text() {
 fn a_text_that_arrives_in_pieces_is_found_before_the_body_ends() {
     in_own_namespace(|| async {
         let (address, _) = serve("127.0.0.1:0", |mut stream, _| async move {
-            let pieces = [
-                "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n..dbs: re",
-                "ady..",
-            ];
+            let pieces = ["HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n..dbs: re", "ady.."];
             for piece in pieces {
                 stream.write_all(piece.as_bytes()).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -191,10 +165,7 @@ fn a_text_that_arrives_in_pieces_is_found_before_the_body_ends() {
             std::future::pending().await
         })
         .await;
-        let probe = HttpProbe {
-            contains: Some("dbs: ready".to_owned()),
-            ..http_at(address)
-        };
+        let probe = HttpProbe { contains: Some("dbs: ready".to_owned()), ..http_at(address) };
         assert_eq!(once(ProbeKind::Http(probe)).await, Ok(()));
     });
 }
@@ -212,19 +183,9 @@ fn a_body_of_10_gb_costs_one_mib() {
         let start = Instant::now();
         let plain = http_at(address);
         assert_eq!(once(ProbeKind::Http(plain.clone())).await, Ok(()));
-        let searching = HttpProbe {
-            contains: Some("ready".to_owned()),
-            ..plain
-        };
-        assert_eq!(
-            failure(ProbeKind::Http(searching)).await,
-            r#"body does not contain "ready" in its first MiB"#
-        );
-        assert!(
-            start.elapsed() < Duration::from_secs(1),
-            "{:?}",
-            start.elapsed()
-        );
+        let searching = HttpProbe { contains: Some("ready".to_owned()), ..plain };
+        assert_eq!(failure(ProbeKind::Http(searching)).await, r#"body does not contain "ready" in its first MiB"#);
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     });
 }
 
@@ -270,10 +231,7 @@ fn broken_answers_are_told_apart() {
         let half = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nre";
         let result = seen(half, |probe| probe.contains = Some("ready".to_owned())).await;
         let result = result.unwrap_err();
-        assert!(
-            result.starts_with(r#"body does not contain "ready", it broke off"#),
-            "{result}"
-        );
+        assert!(result.starts_with(r#"body does not contain "ready", it broke off"#), "{result}");
         let refused = failure(ProbeKind::Http(http("127.0.0.1", 9))).await;
         assert_eq!(refused, "connect: Connection refused");
     });
@@ -283,19 +241,12 @@ fn broken_answers_are_told_apart() {
 fn an_app_that_flaps_is_not_proven_until_it_passes_in_a_row() {
     in_own_namespace(|| async {
         let (address, requests) = serve("127.0.0.1:0", |mut stream, connection| async move {
-            let status = if connection < 8 && connection % 2 == 0 {
-                500
-            } else {
-                200
-            };
+            let status = if connection < 8 && connection % 2 == 0 { 500 } else { 200 };
             let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
             let _ = stream.write_all(answer.as_bytes()).await;
         })
         .await;
-        let probe = Probe {
-            rise: 3,
-            ..ready(ProbeKind::Http(http_at(address)), Duration::from_secs(5))
-        };
+        let probe = Probe { rise: 3, ..ready(ProbeKind::Http(http_at(address)), Duration::from_secs(5)) };
         let proof = prove_all(vec![probe]).await.unwrap();
         assert_eq!(proof.probes[0].tries, 9);
         assert_eq!(requests.lock().unwrap().len(), 9);
@@ -316,10 +267,7 @@ fn every_probe_that_does_not_pass_is_named() {
         .unwrap_err();
         let text = error.to_string();
         assert_eq!(error.probes.len(), 2);
-        assert!(
-            text.starts_with("GET http://127.0.0.1:9/health → 200: connect: Connection refused ("),
-            "{text}"
-        );
+        assert!(text.starts_with("GET http://127.0.0.1:9/health → 200: connect: Connection refused ("), "{text}");
         assert!(text.contains("; false → exit 0: exit 1 ("), "{text}");
     });
 }

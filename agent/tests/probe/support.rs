@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
 use pitstop::config::settings::{
-    Action, App, Drain, Guard, HttpProbe, Manager, OnTimeout, Probe, ProbeKind, PutBack, Service,
-    Unlisted, Unreachable,
+    Action, App, Drain, Guard, HttpProbe, Manager, OnTimeout, Probe, ProbeKind, PutBack, Service, Unlisted, Unreachable,
 };
 use pitstop::probe::{Failure, NotReady, ProbeError, Proof, Requirement, probes_for, prove};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -35,15 +34,9 @@ pub(crate) fn in_own_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F 
 
 /// Runs a command that must succeed.
 pub(crate) fn run(program: &str, arguments: &[&str]) {
-    let output = Command::new(program)
-        .args(arguments)
-        .output()
-        .unwrap_or_else(|error| panic!("{program} is needed: {error}"));
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output =
+        Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program} is needed: {error}"));
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// What the server was sent, one text per connection.
@@ -114,12 +107,7 @@ pub(crate) fn http_at(address: SocketAddr) -> HttpProbe {
 
 /// The probe as `[[apps.X.ready]]` has it: one pass is enough.
 pub(crate) fn ready(kind: ProbeKind, timeout: Duration) -> Probe {
-    Probe {
-        kind,
-        rise: 1,
-        interval: Duration::from_millis(10),
-        timeout,
-    }
+    Probe { kind, rise: 1, interval: Duration::from_millis(10), timeout }
 }
 
 /// What [`probes_for`] makes of an app with these probes.
@@ -144,10 +132,7 @@ pub(crate) fn requirements(ready: Vec<Probe>) -> Result<Vec<Requirement>, ProbeE
             kills_on_down: None,
         },
         service: Service {
-            manager: Manager::Command {
-                restart: vec!["true".to_owned()],
-                pidfile: None,
-            },
+            manager: Manager::Command { restart: vec!["true".to_owned()], pidfile: None },
             action: Action::Restart,
             revert: vec![],
             attempts: 1,
@@ -180,10 +165,7 @@ pub(crate) async fn failure(kind: ProbeKind) -> String {
 pub(crate) fn hosts(text: &str) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
-    run(
-        "mount",
-        &["--bind", file.path().to_str().unwrap(), "/etc/hosts"],
-    );
+    run("mount", &["--bind", file.path().to_str().unwrap(), "/etc/hosts"]);
 }
 
 /// A header, as the settings have it.

@@ -13,10 +13,7 @@ fn a_port_that_accepts_passes_and_one_that_does_not_is_refused() {
             let address = listener.local_addr().unwrap();
             assert_eq!(once(ProbeKind::Tcp(address)).await, Ok(()));
             drop(listener);
-            assert_eq!(
-                failure(ProbeKind::Tcp(address)).await,
-                "connect: Connection refused"
-            );
+            assert_eq!(failure(ProbeKind::Tcp(address)).await, "connect: Connection refused");
         }
     });
 }
@@ -63,8 +60,5 @@ fn a_port_where_nobody_listens_does_not_answer_to_itself() {
 }
 
 fn rule_arguments(rule: &str) -> Vec<&str> {
-    ["-w", "-A"]
-        .into_iter()
-        .chain(rule.split_whitespace())
-        .collect()
+    ["-w", "-A"].into_iter().chain(rule.split_whitespace()).collect()
 }

@@ -27,60 +27,22 @@ impl Site {
     async fn start() -> Self {
         let files = tempfile::tempdir().unwrap();
         let at = |name: &str| files.path().join(name).to_str().unwrap().to_owned();
-        let key = [
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-        ];
+        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
         let authority = ["-keyout", &at("ca.key"), "-out", &at("ca.pem")];
         let subject = ["-subj", "/CN=Test authority", "-days", "1"];
-        run(
-            "openssl",
-            &[&["req", "-x509"], &key[..], &authority, &subject].concat(),
-        );
-        let request = [
-            "-keyout",
-            &at("app.key"),
-            "-out",
-            &at("app.csr"),
-            "-subj",
-            "/CN=app",
-        ];
+        run("openssl", &[&["req", "-x509"], &key[..], &authority, &subject].concat());
+        let request = ["-keyout", &at("app.key"), "-out", &at("app.csr"), "-subj", "/CN=app"];
         run("openssl", &[&["req"], &key[..], &request].concat());
         std::fs::write(at("names"), "subjectAltName=DNS:app.test").unwrap();
-        let sign = [
-            "-CA",
-            &at("ca.pem"),
-            "-CAkey",
-            &at("ca.key"),
-            "-CAcreateserial",
-            "-days",
-            "1",
-        ];
-        let files_of = [
-            "-in",
-            &at("app.csr"),
-            "-extfile",
-            &at("names"),
-            "-out",
-            &at("app.pem"),
-        ];
-        run(
-            "openssl",
-            &[&["x509", "-req"], &sign[..], &files_of].concat(),
-        );
+        let sign = ["-CA", &at("ca.pem"), "-CAkey", &at("ca.key"), "-CAcreateserial", "-days", "1"];
+        let files_of = ["-in", &at("app.csr"), "-extfile", &at("names"), "-out", &at("app.pem")];
+        run("openssl", &[&["x509", "-req"], &sign[..], &files_of].concat());
         let address = serve_tls(files.path()).await;
         Self { files, address }
     }
 
     fn probe(&self) -> HttpProbe {
-        HttpProbe {
-            tls: true,
-            ca: Some(self.path("ca.pem")),
-            ..http_at(self.address)
-        }
+        HttpProbe { tls: true, ca: Some(self.path("ca.pem")), ..http_at(self.address) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -118,23 +80,15 @@ async fn serve_tls(files: &Path) -> SocketAddr {
 fn a_certificate_must_come_from_the_authority_and_bear_the_name() {
     in_own_namespace(|| async {
         let site = Site::start().await;
-        let named = HttpProbe {
-            server_name: Some("app.test".to_owned()),
-            ..site.probe()
-        };
+        let named = HttpProbe { server_name: Some("app.test".to_owned()), ..site.probe() };
         assert_eq!(once(ProbeKind::Http(named.clone())).await, Ok(()));
         let seen = failure(ProbeKind::Http(site.probe())).await;
         assert!(seen.contains("not valid for name \"127.0.0.1\""), "{seen}");
         hosts("127.0.0.1 app.test\n");
-        let by_name = HttpProbe {
-            host: "app.test".to_owned(),
-            ..site.probe()
-        };
+        let by_name = HttpProbe { host: "app.test".to_owned(), ..site.probe() };
         assert_eq!(once(ProbeKind::Http(by_name)).await, Ok(()));
         let system = HttpProbe { ca: None, ..named };
-        let Ok(requirements) =
-            requirements(vec![ready(ProbeKind::Http(system), Duration::from_secs(2))])
-        else {
+        let Ok(requirements) = requirements(vec![ready(ProbeKind::Http(system), Duration::from_secs(2))]) else {
             return; // A host without any authority refuses at once, which is as good.
         };
         let deadline = std::time::Instant::now() + Duration::from_secs(2);
@@ -147,11 +101,7 @@ fn a_certificate_must_come_from_the_authority_and_bear_the_name() {
 fn insecure_accepts_any_certificate() {
     in_own_namespace(|| async {
         let site = Site::start().await;
-        let insecure = HttpProbe {
-            insecure: true,
-            ca: None,
-            ..site.probe()
-        };
+        let insecure = HttpProbe { insecure: true, ca: None, ..site.probe() };
         assert_eq!(once(ProbeKind::Http(insecure)).await, Ok(()));
     });
 }
@@ -160,11 +110,7 @@ fn insecure_accepts_any_certificate() {
 fn a_server_without_tls_is_told_apart() {
     in_own_namespace(|| async {
         let (address, _) = serve_bytes("127.0.0.1:0", "HTTP/1.1 400 Bad\r\n\r\n").await;
-        let probe = HttpProbe {
-            tls: true,
-            insecure: true,
-            ..http_at(address)
-        };
+        let probe = HttpProbe { tls: true, insecure: true, ..http_at(address) };
         let seen = failure(ProbeKind::Http(probe)).await;
         assert!(seen.starts_with("TLS: "), "{seen}");
     });
@@ -175,29 +121,16 @@ fn certificates_are_read_once_and_what_is_wrong_with_them_is_said_with_a_hint() 
     in_own_namespace(|| async {
         let site = Site::start().await;
         let with_ca = |name: &str| {
-            let probe = HttpProbe {
-                ca: Some(site.path(name)),
-                ..site.probe()
-            };
+            let probe = HttpProbe { ca: Some(site.path(name)), ..site.probe() };
             requirements(vec![ready(ProbeKind::Http(probe), Duration::from_secs(2))])
         };
         let missing = with_ca("missing.pem").unwrap_err();
-        assert!(
-            missing.to_string().contains("missing.pem can't be read"),
-            "{missing}"
-        );
+        assert!(missing.to_string().contains("missing.pem can't be read"), "{missing}");
         assert!(missing.hint.is_some() && missing.source.is_some());
         let empty = with_ca("names").unwrap_err();
-        assert!(
-            empty.to_string().contains("there is no certificate in"),
-            "{empty}"
-        );
-        let named = HttpProbe {
-            server_name: Some("app.test".to_owned()),
-            ..site.probe()
-        };
-        let kept =
-            requirements(vec![ready(ProbeKind::Http(named), Duration::from_secs(2))]).unwrap();
+        assert!(empty.to_string().contains("there is no certificate in"), "{empty}");
+        let named = HttpProbe { server_name: Some("app.test".to_owned()), ..site.probe() };
+        let kept = requirements(vec![ready(ProbeKind::Http(named), Duration::from_secs(2))]).unwrap();
         std::fs::remove_file(site.path("ca.pem")).unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(2);
         assert_eq!(kept[0].probe.once(deadline).await, Ok(()));

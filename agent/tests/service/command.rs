@@ -42,10 +42,7 @@ fn every_restart_brings_a_new_process_whatever_the_exit_code() {
 #[test]
 fn a_command_that_says_it_did_and_did_not_is_not_believed() {
     in_world(async |world| {
-        let main = world
-            .apply(&service(world, &restart(world, "")), 10)
-            .await
-            .unwrap();
+        let main = world.apply(&service(world, &restart(world, "")), 10).await.unwrap();
         let liar = service(world, &["true".to_owned()]);
         let error = world.apply(&liar, 1).await.unwrap_err();
         assert!(!error.touched, "{error}");
@@ -57,10 +54,7 @@ fn a_command_that_says_it_did_and_did_not_is_not_believed() {
 #[test]
 fn a_command_that_fails_without_touching_the_app_is_said_at_once() {
     in_world(async |world| {
-        let main = world
-            .apply(&service(world, &restart(world, "")), 10)
-            .await
-            .unwrap();
+        let main = world.apply(&service(world, &restart(world, "")), 10).await.unwrap();
         let failing = service(world, &world.script("fail", "echo no rights >&2; exit 4"));
         let error = world.apply(&failing, 60).await.unwrap_err();
         assert!(!error.touched);
@@ -72,10 +66,7 @@ fn a_command_that_fails_without_touching_the_app_is_said_at_once() {
 #[test]
 fn a_command_that_only_stops_the_app_leaves_it_touched() {
     in_world(async |world| {
-        world
-            .apply(&service(world, &restart(world, "")), 10)
-            .await
-            .unwrap();
+        world.apply(&service(world, &restart(world, "")), 10).await.unwrap();
         let stop = world.script("stop", &format!("kill -9 $(cat {})", world.show("app.pid")));
         let error = world.apply(&service(world, &stop), 1).await.unwrap_err();
         assert!(error.touched, "{error}");
@@ -100,11 +91,7 @@ signal.pause()
 fn a_command_that_fails_and_ends_a_worker_leaves_the_app_touched() {
     in_world(async |world| {
         world.write("forking.py", FORKING);
-        let app = format!(
-            "exec python3 {} {}",
-            world.show("forking.py"),
-            world.show("worker")
-        );
+        let app = format!("exec python3 {} {}", world.show("forking.py"), world.show("worker"));
         let app = world.script("forking", &app).remove(0);
         let forked = format!("while [ ! -s {} ]; do sleep 0.01; done", world.show("worker"));
         let start = world.script("start", &format!("{app} &\n{forked}"));

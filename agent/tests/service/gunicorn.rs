@@ -16,10 +16,7 @@ fn start(world: &World, options: &str) -> Vec<String> {
     release(world, "one");
     let pidfile = world.show("web.pid");
     let folder = folder(&world.path("web.pid"));
-    words(&format!(
-        "gunicorn --workers 2 --bind {} --pid {pidfile} --chdir {folder}{options} app:app",
-        world.listen()
-    ))
+    words(&format!("gunicorn --workers 2 --bind {} --pid {pidfile} --chdir {folder}{options} app:app", world.listen()))
 }
 
 fn release(world: &World, version: &str) {
@@ -29,10 +26,7 @@ fn release(world: &World, version: &str) {
 }
 
 async fn started(world: &World) -> (Process, Vec<Process>) {
-    let main = world
-        .apply(&world.signal(restart(start(world, ""))), 20)
-        .await
-        .unwrap();
+    let main = world.apply(&world.signal(restart(start(world, ""))), 20).await.unwrap();
     let holders = world.until_held_by(3).await;
     for worker in holders.iter().filter(|holder| **holder != main) {
         let mark = world.path(&format!("loaded.{}", worker.pid));
@@ -64,9 +58,7 @@ fn a_restart_ends_the_old_process_and_gives_a_new_one_each_time() {
             world.until_held_by(3).await;
         }
         let notes = world.notes.lock().unwrap();
-        let gone = notes
-            .iter()
-            .filter(|note| matches!(note, Note::Gone { .. }));
+        let gone = notes.iter().filter(|note| matches!(note, Note::Gone { .. }));
         assert_eq!(gone.count(), 3);
     });
 }
@@ -81,10 +73,7 @@ fn a_reload_keeps_the_master_and_replaces_every_worker() {
             service.check().await.unwrap();
             assert_eq!(world.apply(&service, 20).await.unwrap(), main);
             let now = world.holders().await;
-            assert!(
-                now.iter()
-                    .all(|holder| *holder == main || !old.contains(holder))
-            );
+            assert!(now.iter().all(|holder| *holder == main || !old.contains(holder)));
             assert!(now.len() > 1);
             assert!(world.get().ends_with(version));
         }

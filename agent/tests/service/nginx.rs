@@ -48,10 +48,7 @@ fn a_reload_keeps_the_master_and_replaces_every_worker() {
         service.check().await.unwrap();
         assert_eq!(world.apply(&service, 20).await.unwrap(), main);
         let now = world.holders().await;
-        assert!(
-            now.iter()
-                .all(|holder| *holder == main || !old.contains(holder))
-        );
+        assert!(now.iter().all(|holder| *holder == main || !old.contains(holder)));
         assert!(world.get().ends_with("two"));
     });
 }

@@ -27,19 +27,14 @@ server.serve_forever()
 fn start(world: &World, pidfile: &str, manner: &str) -> Vec<String> {
     world.write("app.py", APP);
     let app = world.show("app.py");
-    ["python3", &app, pidfile, manner]
-        .map(str::to_owned)
-        .to_vec()
+    ["python3", &app, pidfile, manner].map(str::to_owned).to_vec()
 }
 
 #[test]
 fn a_reload_of_a_single_process_is_over_when_the_signal_was_taken() {
     in_world(async |world| {
         let start = start(world, &world.show("web.pid"), "");
-        let main = world
-            .apply(&world.signal(restart(start)), 10)
-            .await
-            .unwrap();
+        let main = world.apply(&world.signal(restart(start)), 10).await.unwrap();
         assert_eq!(world.apply(&world.signal(hup()), 10).await.unwrap(), main);
         assert!(world.get().ends_with("one"));
     });
@@ -64,12 +59,7 @@ fn a_process_that_does_not_end_is_named_with_what_to_type() {
         let error = world.apply(&service, 1).await.unwrap_err();
         assert!(error.touched);
         assert!(error.what.contains(&main.pid.to_string()), "{error}");
-        assert!(
-            error
-                .hint
-                .unwrap()
-                .contains(&format!("kill -KILL {}", main.pid))
-        );
+        assert!(error.hint.unwrap().contains(&format!("kill -KILL {}", main.pid)));
         assert!(main.is_alive().unwrap());
     });
 }
@@ -88,10 +78,7 @@ fn a_pid_file_that_names_somebody_else_is_not_believed() {
             world.apply(&service, 5).await.unwrap_err(),
         ] {
             assert!(!error.touched);
-            assert!(
-                error.what.contains(&format!("held by process {}", app.pid)),
-                "{error}"
-            );
+            assert!(error.what.contains(&format!("held by process {}", app.pid)), "{error}");
         }
         let unharmed = process.is_alive().unwrap() && app.is_alive().unwrap();
         bystander.kill().unwrap();
@@ -122,14 +109,8 @@ fn a_stranger_at_the_port_is_said_before_anything_is_stopped() {
             s.bind(('127.0.0.1', 8000))\n\
             s.listen()\n\
             time.sleep(600)\n";
-        let mut app = Command::new("python3")
-            .args(["-c", script])
-            .spawn()
-            .unwrap();
-        let mut stranger = Command::new("python3")
-            .args(["-c", script])
-            .spawn()
-            .unwrap();
+        let mut app = Command::new("python3").args(["-c", script]).spawn().unwrap();
+        let mut stranger = Command::new("python3").args(["-c", script]).spawn().unwrap();
         world.until_held_by(2).await;
         world.write("web.pid", &app.id().to_string());
         let service = world.signal(restart(vec!["true".to_owned()]));

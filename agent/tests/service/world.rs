@@ -30,14 +30,8 @@ pub(crate) fn in_world(test: impl AsyncFnOnce(&World) + Send + 'static) {
         let folder = tempfile::tempdir().unwrap();
         // gunicorn and nginx hand their work to users of lower rights.
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let world = World {
-            folder,
-            notes: Mutex::default(),
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let world = World { folder, notes: Mutex::default() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(test(&world))));
         if outcome.is_err() {
             eprintln!("{}", world.read("web.log"));
@@ -65,13 +59,7 @@ fn end_all_in_this_namespace() {
 }
 
 pub(crate) fn run(program: &str, arguments: &[&str]) {
-    assert!(
-        Command::new(program)
-            .args(arguments)
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new(program).args(arguments).status().unwrap().success());
 }
 
 pub(crate) fn within(seconds: u64) -> Instant {
@@ -110,10 +98,7 @@ impl World {
     }
 
     pub(crate) fn launcher(&self) -> Launcher {
-        Launcher::new(
-            &"web".parse::<settings::Label>().unwrap(),
-            self.folder.path(),
-        )
+        Launcher::new(&"web".parse::<settings::Label>().unwrap(), self.folder.path())
     }
 
     pub(crate) fn signal(&self, plan: Plan) -> signal::Signal {
@@ -131,10 +116,7 @@ impl World {
             self.notes.lock().unwrap().push(note);
             Ok(())
         };
-        service
-            .apply(before.as_ref(), within(seconds), &notify)
-            .await
-            .map(|identity| identity.main)
+        service.apply(before.as_ref(), within(seconds), &notify).await.map(|identity| identity.main)
     }
 
     /// All but this process that hold the app's port, sorted by pid.
@@ -153,10 +135,7 @@ impl World {
             if holders.len() == count {
                 return holders;
             }
-            assert!(
-                Instant::now() < deadline,
-                "held by {holders:?}, not by {count}"
-            );
+            assert!(Instant::now() < deadline, "held by {holders:?}, not by {count}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -164,9 +143,7 @@ impl World {
     pub(crate) fn get(&self) -> String {
         use std::io::{Read, Write};
         let mut stream = std::net::TcpStream::connect(self.listen()).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(5)))
-            .unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -175,10 +152,7 @@ impl World {
 }
 
 pub(crate) fn restart(start: Vec<String>) -> Plan {
-    Plan::Restart {
-        stop: Signal::SIGTERM,
-        start,
-    }
+    Plan::Restart { stop: Signal::SIGTERM, start }
 }
 
 pub(crate) fn hup() -> Plan {

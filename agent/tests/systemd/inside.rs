@@ -20,12 +20,7 @@ fn listen() -> SocketAddr {
 
 fn systemctl(arguments: &str) -> bool {
     let words = arguments.split(' ');
-    Command::new("systemctl")
-        .args(words)
-        .stderr(Stdio::null())
-        .status()
-        .unwrap()
-        .success()
+    Command::new("systemctl").args(words).stderr(Stdio::null()).status().unwrap().success()
 }
 
 /// Installs the unit and starts it.
@@ -90,8 +85,7 @@ async fn restarts_to_a_new_process_each_time(text: &str) {
 #[tokio::test]
 #[ignore = "runs inside the container"]
 async fn a_simple_unit_restarts() {
-    restarts_to_a_new_process_each_time(&format!("[Service]\nExecStart={GUNICORN} app:app\n"))
-        .await;
+    restarts_to_a_new_process_each_time(&format!("[Service]\nExecStart={GUNICORN} app:app\n")).await;
 }
 
 #[tokio::test]
@@ -125,9 +119,7 @@ async fn a_stopped_unit_is_started() {
 #[tokio::test]
 #[ignore = "runs inside the container"]
 async fn a_reload_is_over_when_no_old_worker_holds_the_socket() {
-    unit(&format!(
-        "[Service]\nExecStart={GUNICORN} app:app\nExecReload=/bin/kill -HUP $MAINPID\n"
-    ));
+    unit(&format!("[Service]\nExecStart={GUNICORN} app:app\nExecReload=/bin/kill -HUP $MAINPID\n"));
     let old = until_held_by(3).await;
     let service = service(Action::Reload);
     let before = service.identity().await.unwrap().unwrap();
@@ -170,30 +162,20 @@ async fn a_start_that_fails_is_told_with_its_exit_status() {
     let error = apply(&service(Action::Restart), 20).await.unwrap_err();
     std::fs::remove_file("/run/web/broken").unwrap();
     assert!(error.touched);
-    assert!(
-        error.what.contains("exit-code, its exit status 7"),
-        "{error}"
-    );
+    assert!(error.what.contains("exit-code, its exit status 7"), "{error}");
     assert!(error.hint.unwrap().contains("journalctl -u web.service"));
 }
 
 #[tokio::test]
 #[ignore = "runs inside the container"]
 async fn a_start_limit_is_named_with_its_cure() {
-    unit(&format!(
-        "[Unit]\nStartLimitBurst=2\nStartLimitIntervalSec=60\n[Service]\nExecStart={GUNICORN} app:app\n"
-    ));
+    unit(&format!("[Unit]\nStartLimitBurst=2\nStartLimitIntervalSec=60\n[Service]\nExecStart={GUNICORN} app:app\n"));
     let service = service(Action::Restart);
     apply(&service, 20).await.unwrap();
     let error = apply(&service, 20).await.unwrap_err();
     assert!(error.touched);
     assert!(error.what.contains("start-limit-hit"), "{error}");
-    assert!(
-        error
-            .hint
-            .unwrap()
-            .contains("systemctl reset-failed web.service")
-    );
+    assert!(error.hint.unwrap().contains("systemctl reset-failed web.service"));
     systemctl("reset-failed web.service");
     apply(&service, 20).await.unwrap();
 }
@@ -219,9 +201,7 @@ async fn a_crash_loop_is_waited_out_until_the_deadline_or_the_next_process() {
 #[tokio::test]
 #[ignore = "runs inside the container"]
 async fn a_job_that_takes_too_long_is_given_up_at_the_deadline() {
-    unit(
-        "[Service]\nExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\nTimeoutStopSec=8\n",
-    );
+    unit("[Service]\nExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\nTimeoutStopSec=8\n");
     let error = apply(&service(Action::Restart), 1).await.unwrap_err();
     assert!(error.touched && error.what.contains("not over"), "{error}");
     systemctl("kill --signal=KILL web.service");

@@ -1,12 +1,6 @@
 //! Units of a real systemd: boots one in a container and runs this very executable in it (needs root, systemd-nspawn and a
 //! root file system with systemd, gunicorn and polkit in `/var/cache/pitstop-testbed/systemd-root` or `PITSTOP_SYSTEMD_ROOT`).
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod inside;
 
@@ -25,27 +19,17 @@ struct Container {
 
 impl Container {
     fn boot() -> Self {
-        let root = std::env::var_os("PITSTOP_SYSTEMD_ROOT").map_or(
-            "/var/cache/pitstop-testbed/systemd-root".into(),
-            PathBuf::from,
-        );
+        let root = std::env::var_os("PITSTOP_SYSTEMD_ROOT")
+            .map_or("/var/cache/pitstop-testbed/systemd-root".into(), PathBuf::from);
         assert!(root.is_dir(), "no root file system at {}", root.display());
         let this = std::env::current_exe().unwrap();
         let nspawn = Command::new("systemd-nspawn")
             .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
-            .args([
-                "--quiet",
-                "--volatile=overlay",
-                "--register=no",
-                "--keep-unit",
-            ])
+            .args(["--quiet", "--volatile=overlay", "--register=no", "--keep-unit"])
             .args(["--boot", "--private-network", "--directory"])
             .arg(root)
             .arg(format!("--machine=pitstop-{}", std::process::id()))
-            .arg(format!(
-                "--bind-ro={}:/run/host/pitstop-test",
-                this.display()
-            ))
+            .arg(format!("--bind-ro={}:/run/host/pitstop-test", this.display()))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -65,10 +49,7 @@ impl Container {
 
     fn await_boot(&self, deadline: Instant) {
         loop {
-            let state = self
-                .run(&["systemctl", "is-system-running"])
-                .output()
-                .unwrap();
+            let state = self.run(&["systemctl", "is-system-running"]).output().unwrap();
             let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
             if matches!(state.as_str(), "running" | "degraded") {
                 return;
@@ -102,9 +83,7 @@ impl Drop for Container {
 fn is_init(process: &Process) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid));
     let inner = status.ok().and_then(|status| {
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("NSpid:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
         line.split_whitespace().nth(1).map(str::to_owned)
     });
     inner.as_deref() == Some("1")

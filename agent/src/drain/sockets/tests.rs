@@ -1,9 +1,4 @@
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use proptest::prelude::*;
 
@@ -18,11 +13,7 @@ fn row(state: State, local: &str, peer: &str) -> Row {
         inode: 1,
         receive_queue: 0,
         send_queue: 0,
-        traffic: Some(Traffic {
-            last_data_sent: 10,
-            last_data_received: 10,
-            segments: None,
-        }),
+        traffic: Some(Traffic { last_data_sent: 10, last_data_received: 10, segments: None }),
     }
 }
 
@@ -52,10 +43,7 @@ fn a_wildcard_listener_has_connections_to_every_address() {
             row(State::Established, "10.0.0.1:80", "10.0.0.2:5"),
         ];
         let snapshot = sockets("127.0.0.1:80", &[]).select(&rows);
-        assert_eq!(
-            (snapshot.listeners.len(), snapshot.connections.len()),
-            (1, 2)
-        );
+        assert_eq!((snapshot.listeners.len(), snapshot.connections.len()), (1, 2));
     }
 }
 
@@ -68,10 +56,7 @@ fn a_closed_listener_does_not_hide_the_connections_it_left() {
 
 #[test]
 fn a_wildcard_app_has_every_listener_at_its_port() {
-    let rows = [
-        row(State::Listen, "127.0.0.1:80", "0.0.0.0:0"),
-        row(State::Listen, "[::1]:80", "[::]:0"),
-    ];
+    let rows = [row(State::Listen, "127.0.0.1:80", "0.0.0.0:0"), row(State::Listen, "[::1]:80", "[::]:0")];
     assert_eq!(sockets("0.0.0.0:80", &[]).select(&rows).listeners.len(), 2);
 }
 

@@ -2,11 +2,7 @@ use super::super::*;
 use super::{name, server};
 
 fn stat(proxy: StatScope, kinds: Kinds, server: Option<u32>) -> Command {
-    Command::ShowStat {
-        proxy,
-        kinds,
-        server,
-    }
+    Command::ShowStat { proxy, kinds, server }
 }
 
 #[test]
@@ -15,89 +11,22 @@ fn every_command_has_the_text_of_the_management_guide() {
     let weight = Weight::try_from(256).unwrap();
     let cases: Vec<(Command, &str)> = vec![
         (Command::ShowInfo, "show info"),
-        (
-            stat(StatScope::Proxy(3), Kinds::SERVERS, Some(1)),
-            "show stat 3 4 1",
-        ),
-        (
-            stat(StatScope::All, Kinds::BACKENDS | Kinds::SERVERS, None),
-            "show stat -1 6 -1",
-        ),
-        (
-            stat(StatScope::All, Kinds::FRONTENDS, None),
-            "show stat -1 1 -1",
-        ),
+        (stat(StatScope::Proxy(3), Kinds::SERVERS, Some(1)), "show stat 3 4 1"),
+        (stat(StatScope::All, Kinds::BACKENDS | Kinds::SERVERS, None), "show stat -1 6 -1"),
+        (stat(StatScope::All, Kinds::FRONTENDS, None), "show stat -1 1 -1"),
         (Command::ShowServersState(None), "show servers state"),
-        (
-            Command::ShowServersState(Some(name("srvs"))),
-            "show servers state srvs",
-        ),
+        (Command::ShowServersState(Some(name("srvs"))), "show servers state srvs"),
         (Command::ShowServersConn(None), "show servers conn"),
-        (
-            Command::ShowServersConn(Some(name("srvs"))),
-            "show servers conn srvs",
-        ),
+        (Command::ShowServersConn(Some(name("srvs"))), "show servers conn srvs"),
         (Command::ShowSessions, "show sess"),
-        (
-            Act::SetState {
-                server: web(),
-                state: AdminAction::Ready,
-            }
-            .into(),
-            "set server srvs/webA state ready",
-        ),
-        (
-            Act::SetState {
-                server: web(),
-                state: AdminAction::Drain,
-            }
-            .into(),
-            "set server srvs/webA state drain",
-        ),
-        (
-            Act::SetState {
-                server: web(),
-                state: AdminAction::Maint,
-            }
-            .into(),
-            "set server srvs/webA state maint",
-        ),
-        (
-            Act::SetWeight {
-                server: web(),
-                weight,
-            }
-            .into(),
-            "set server srvs/webA weight 256",
-        ),
-        (
-            Act::SetHealth {
-                server: web(),
-                health: Health::Up,
-            }
-            .into(),
-            "set server srvs/webA health up",
-        ),
-        (
-            Act::SetHealth {
-                server: web(),
-                health: Health::Stopping,
-            }
-            .into(),
-            "set server srvs/webA health stopping",
-        ),
-        (
-            Act::SetHealth {
-                server: web(),
-                health: Health::Down,
-            }
-            .into(),
-            "set server srvs/webA health down",
-        ),
-        (
-            Act::ShutdownSessions(web()).into(),
-            "shutdown sessions server srvs/webA",
-        ),
+        (Act::SetState { server: web(), state: AdminAction::Ready }.into(), "set server srvs/webA state ready"),
+        (Act::SetState { server: web(), state: AdminAction::Drain }.into(), "set server srvs/webA state drain"),
+        (Act::SetState { server: web(), state: AdminAction::Maint }.into(), "set server srvs/webA state maint"),
+        (Act::SetWeight { server: web(), weight }.into(), "set server srvs/webA weight 256"),
+        (Act::SetHealth { server: web(), health: Health::Up }.into(), "set server srvs/webA health up"),
+        (Act::SetHealth { server: web(), health: Health::Stopping }.into(), "set server srvs/webA health stopping"),
+        (Act::SetHealth { server: web(), health: Health::Down }.into(), "set server srvs/webA health down"),
+        (Act::ShutdownSessions(web()).into(), "shutdown sessions server srvs/webA"),
     ];
     for (command, text) in cases {
         assert_eq!(command.to_string(), text);
@@ -106,10 +35,7 @@ fn every_command_has_the_text_of_the_management_guide() {
 
 #[test]
 fn a_question_for_a_worker_names_its_pid() {
-    let command = MasterCommand::Worker {
-        pid: 4711,
-        command: stat(StatScope::All, Kinds::SERVERS, None),
-    };
+    let command = MasterCommand::Worker { pid: 4711, command: stat(StatScope::All, Kinds::SERVERS, None) };
     assert_eq!(command.to_string(), "@!4711 show stat -1 4 -1");
     assert_eq!(MasterCommand::ShowProcesses.to_string(), "show proc");
 }

@@ -1,10 +1,5 @@
 //! The pure parts: rendering, framing and reading, against answers of four real versions and against noise.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod codec;
 mod commands;

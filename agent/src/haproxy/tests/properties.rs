@@ -31,16 +31,7 @@ fn read_in_every_way(text: &str) {
 }
 
 fn a_recorded_answer() -> impl Strategy<Value = &'static str> {
-    let all = [
-        INFO,
-        STAT,
-        SERVERS_STATE,
-        SERVERS_CONN,
-        LINE,
-        PROCESSES,
-        OLD_STAT,
-        OLD_SESSIONS,
-    ];
+    let all = [INFO, STAT, SERVERS_STATE, SERVERS_CONN, LINE, PROCESSES, OLD_STAT, OLD_SESSIONS];
     select(all.concat()).prop_map(|(_, text)| text)
 }
 
@@ -54,33 +45,19 @@ fn a_server() -> impl Strategy<Value = ServerId> {
 
 fn a_command() -> impl Strategy<Value = Command> {
     let kinds = select(vec![Kinds::FRONTENDS, Kinds::BACKENDS, Kinds::SERVERS]);
-    let state = select(vec![
-        AdminAction::Ready,
-        AdminAction::Drain,
-        AdminAction::Maint,
-    ]);
+    let state = select(vec![AdminAction::Ready, AdminAction::Drain, AdminAction::Maint]);
     let health = select(vec![Health::Up, Health::Stopping, Health::Down]);
     prop_oneof![
         Just(Command::ShowInfo),
         Just(Command::ShowSessions),
         proptest::option::of(a_name()).prop_map(Command::ShowServersState),
         proptest::option::of(a_name()).prop_map(Command::ShowServersConn),
-        (any::<u32>(), kinds, any::<Option<u32>>()).prop_map(|(iid, kinds, server)| {
-            Command::ShowStat {
-                proxy: StatScope::Proxy(iid),
-                kinds,
-                server,
-            }
-        }),
+        (any::<u32>(), kinds, any::<Option<u32>>())
+            .prop_map(|(iid, kinds, server)| { Command::ShowStat { proxy: StatScope::Proxy(iid), kinds, server } }),
         (a_server(), state).prop_map(|(server, state)| Act::SetState { server, state }.into()),
         (a_server(), health).prop_map(|(server, health)| Act::SetHealth { server, health }.into()),
-        (a_server(), 0..=256_u32).prop_map(|(server, weight)| {
-            Act::SetWeight {
-                server,
-                weight: weight.try_into().unwrap(),
-            }
-            .into()
-        }),
+        (a_server(), 0..=256_u32)
+            .prop_map(|(server, weight)| { Act::SetWeight { server, weight: weight.try_into().unwrap() }.into() }),
         a_server().prop_map(|server| Act::ShutdownSessions(server).into()),
     ]
 }

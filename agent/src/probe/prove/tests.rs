@@ -44,16 +44,10 @@ impl Probe for Scripted {
     }
 }
 
-async fn run(
-    rise: u32,
-    script: fn(u32) -> Answer,
-) -> (Result<Proof, NotReady>, Vec<Duration>, Vec<Progress>) {
+async fn run(rise: u32, script: fn(u32) -> Answer) -> (Result<Proof, NotReady>, Vec<Duration>, Vec<Progress>) {
     let asked = std::sync::Arc::new(Mutex::new(Vec::new()));
     let requirement = Requirement {
-        probe: Box::new(Scripted {
-            script,
-            asked: std::sync::Arc::clone(&asked),
-        }),
+        probe: Box::new(Scripted { script, asked: std::sync::Arc::clone(&asked) }),
         rise,
         interval: Duration::from_millis(100),
         timeout: Duration::from_secs(1),
@@ -105,10 +99,7 @@ async fn what_never_passes_is_given_up_at_its_timeout() {
     let unproven = result.unwrap_err().probes.remove(0);
     assert!(unproven.took <= Duration::from_secs(1));
     assert_eq!(pauses.len(), 9);
-    assert_eq!(
-        unproven.to_string(),
-        "scripted: failure 10 (10 tries in 900 ms)"
-    );
+    assert_eq!(unproven.to_string(), "scripted: failure 10 (10 tries in 900 ms)");
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,17 +109,11 @@ async fn a_last_try_that_hangs_does_not_hide_what_was_seen_before() {
         _ => Answer::Hang,
     })
     .await;
-    assert_eq!(
-        result.unwrap_err().to_string(),
-        "scripted: no answer; before that: failure 1 (2 tries in 1 s)"
-    );
+    assert_eq!(result.unwrap_err().to_string(), "scripted: no answer; before that: failure 1 (2 tries in 1 s)");
 }
 
 #[tokio::test(start_paused = true)]
 async fn passes_that_are_too_few_are_counted_in_the_error() {
     let (result, _, _) = run(1000, |_| Answer::Pass).await;
-    assert_eq!(
-        result.unwrap_err().to_string(),
-        "scripted: only 200 of 1000 passes (200 tries in 995 ms)"
-    );
+    assert_eq!(result.unwrap_err().to_string(), "scripted: only 200 of 1000 passes (200 tries in 995 ms)");
 }

@@ -77,18 +77,13 @@ impl Signal {
         };
         send(&main, old_signal, notify).map_err(ServiceError::after_a_touch)?;
         for handle in [&main].into_iter().chain(&workers) {
-            self.await_end(handle, old_signal, deadline)
-                .await
-                .map_err(|mut error| {
-                    error.what = format!("process {} serves, but {}", successor.pid, error.what);
-                    error
-                })?;
+            self.await_end(handle, old_signal, deadline).await.map_err(|mut error| {
+                error.what = format!("process {} serves, but {}", successor.pid, error.what);
+                error
+            })?;
         }
         note_gone(before.main, notify);
-        Ok(Identity {
-            main: successor,
-            invocation: None,
-        })
+        Ok(Identity { main: successor, invocation: None })
     }
 
     async fn successor(
@@ -141,30 +136,19 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn new(before: &'a Family) -> Self {
-        Self {
-            before,
-            seen: HashMap::new(),
-            masters: HashSet::new(),
-            candidate: None,
-        }
+        Self { before, seen: HashMap::new(), masters: HashSet::new(), candidate: None }
     }
 
     /// One look; the successor if it is ready.
     fn look(&mut self, mut holders: Vec<Holder>, named: &[Process]) -> Option<Process> {
         let before = self.before;
-        holders.retain(|Holder { process, .. }| {
-            *process != before.main && !before.workers.contains(process)
-        });
+        holders.retain(|Holder { process, .. }| *process != before.main && !before.workers.contains(process));
         let now = Instant::now();
-        self.seen
-            .retain(|process, _| holders.iter().any(|holder| holder.process == *process));
+        self.seen.retain(|process, _| holders.iter().any(|holder| holder.process == *process));
         for holder in &holders {
             self.seen.entry(holder.process).or_insert(now);
         }
-        holders
-            .iter()
-            .find(|holder| self.is_ready(holder, named))
-            .map(|holder| holder.process)
+        holders.iter().find(|holder| self.is_ready(holder, named)).map(|holder| holder.process)
     }
 
     fn is_ready(&mut self, holder: &Holder, named: &[Process]) -> bool {
@@ -183,14 +167,11 @@ impl<'a> Search<'a> {
     }
 
     fn settled(&self, process: &Process) -> bool {
-        self.seen
-            .get(process)
-            .is_some_and(|since| since.elapsed() >= SETTLE)
+        self.seen.get(process).is_some_and(|since| since.elapsed() >= SETTLE)
     }
 
     fn candidate_died(&self) -> bool {
-        self.candidate
-            .is_some_and(|process| !process.is_alive().unwrap_or(true))
+        self.candidate.is_some_and(|process| !process.is_alive().unwrap_or(true))
     }
 }
 
@@ -209,9 +190,8 @@ fn end_failed(successor: Option<Process>, signal: Number, notify: Notify<'_>) {
 /// Refuses a signal that the process neither catches nor waits for: it would be ended by it, or not hear it.
 pub(super) fn catches(process: Process, signal: Number) -> Result<(), ServiceError> {
     let pid = process.pid;
-    let failed = |error: std::io::Error| {
-        ServiceError::untouched(format!("could not read /proc/{pid}/status")).because(error)
-    };
+    let failed =
+        |error: std::io::Error| ServiceError::untouched(format!("could not read /proc/{pid}/status")).because(error);
     let status = Status::read(pid).map_err(failed)?;
     if status.has("SigCgt:", signal) || status.has("SigBlk:", signal) {
         return Ok(());
@@ -228,8 +208,7 @@ struct Status(String);
 
 impl Status {
     fn read(pid: u32) -> std::io::Result<Self> {
-        std::fs::read(format!("/proc/{pid}/status"))
-            .map(|bytes| Self(String::from_utf8_lossy(&bytes).into_owned()))
+        std::fs::read(format!("/proc/{pid}/status")).map(|bytes| Self(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     /// Whether the signal is in this mask: bit 0 is signal 1.
@@ -245,8 +224,7 @@ impl Status {
 fn reloaded(before: &Family, now: &Family, signal: Number) -> Result<bool, ServiceError> {
     if before.workers.is_empty() && now.workers.is_empty() {
         let status = Status::read(now.main.pid).map_err(|error| {
-            ServiceError::touched(format!("could not read /proc/{}/status", now.main.pid))
-                .because(error)
+            ServiceError::touched(format!("could not read /proc/{}/status", now.main.pid)).because(error)
         })?;
         let pending = status.has("ShdPnd:", signal) || status.has("SigPnd:", signal);
         return Ok(now.listens && !pending);
@@ -255,42 +233,25 @@ fn reloaded(before: &Family, now: &Family, signal: Number) -> Result<bool, Servi
 }
 
 fn is_alive(handle: &Handle) -> Result<bool, ServiceError> {
-    handle
-        .process()
-        .is_alive()
-        .map_err(|error| ServiceError::touched("could not read /proc").because(error))
+    handle.process().is_alive().map_err(|error| ServiceError::touched("could not read /proc").because(error))
 }
 
 fn ended(process: Process, signal: Number) -> ServiceError {
-    ServiceError::touched(format!(
-        "the main process {} ended instead of obeying {}",
-        process.pid,
-        short(signal)
-    ))
-    .with_hint("look into the app's log")
+    ServiceError::touched(format!("the main process {} ended instead of obeying {}", process.pid, short(signal)))
+        .with_hint("look into the app's log")
 }
 
 /// The reload has not happened by the deadline; when all is as before, nothing was touched.
-fn not_reloaded(
-    before: &Family,
-    found: Result<Option<Family>, ServiceError>,
-    signal: Number,
-) -> ServiceError {
+fn not_reloaded(before: &Family, found: Result<Option<Family>, ServiceError>, signal: Number) -> ServiceError {
     let now = match found {
         Ok(Some(now)) => now,
         Ok(None) => return ServiceError::touched("the app no longer holds its port"),
         Err(error) => return error.after_a_touch(),
     };
     if now == *before {
-        return kept_on(
-            before,
-            format!("it did not replace them after {}", short(signal)),
-        );
+        return kept_on(before, format!("it did not replace them after {}", short(signal)));
     }
-    let left: Vec<Process> = (now.workers.iter())
-        .filter(|worker| before.workers.contains(worker))
-        .copied()
-        .collect();
+    let left: Vec<Process> = (now.workers.iter()).filter(|worker| before.workers.contains(worker)).copied().collect();
     ServiceError::touched(format!(
         "the reload is not over: of the old workers, {} still hold the listening socket",
         family::show(&left)
@@ -315,10 +276,7 @@ mod tests {
 
     #[test]
     fn a_signal_that_would_end_the_process_is_refused() {
-        let mut child = std::process::Command::new("sleep")
-            .arg("60")
-            .spawn()
-            .unwrap();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let process = Process::read(child.id()).unwrap().unwrap();
         let refused = catches(process, Number::SIGHUP).unwrap_err();
         child.kill().unwrap();

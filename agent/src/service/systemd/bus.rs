@@ -22,13 +22,7 @@ pub(super) trait Manager {
     fn reload_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
 
     #[zbus(signal)]
-    fn job_removed(
-        &self,
-        id: u32,
-        job: OwnedObjectPath,
-        unit: String,
-        result: String,
-    ) -> zbus::Result<()>;
+    fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
 }
 
 #[zbus::proxy(
@@ -79,20 +73,11 @@ pub(super) async fn connect() -> zbus::Result<Connection> {
 pub(super) async fn state(connection: &Connection, unit: &str) -> zbus::Result<State> {
     let path = ManagerProxy::new(connection).await?.load_unit(unit).await?;
     let reply = connection
-        .call_method(
-            Some("org.freedesktop.systemd1"),
-            &path,
-            Some("org.freedesktop.DBus.Properties"),
-            "GetAll",
-            &"",
-        )
+        .call_method(Some("org.freedesktop.systemd1"), &path, Some("org.freedesktop.DBus.Properties"), "GetAll", &"")
         .await?;
     let mut properties: HashMap<String, OwnedVariant> = reply.body().deserialize()?;
     let invocation: Vec<u8> = take(&mut properties, "InvocationID")?;
-    let hexadecimal: String = invocation
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hexadecimal: String = invocation.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(State {
         load: take(&mut properties, "LoadState")?,
         active: take(&mut properties, "ActiveState")?,
@@ -149,19 +134,11 @@ const REFUSALS: [&str; 17] = [
 /// Asks polkit about our right to manage units. Whether it says yes proves nothing either way, for its rules may
 /// depend on the unit, which only systemd may tell it; that it answers is what counts.
 pub(super) async fn ask_polkit(connection: &Connection, start_time: u64) -> zbus::Result<()> {
-    let subject = HashMap::from([
-        ("pid", Variant::from(std::process::id())),
-        ("start-time", Variant::from(start_time)),
-    ]);
+    let subject =
+        HashMap::from([("pid", Variant::from(std::process::id())), ("start-time", Variant::from(start_time))]);
     AuthorityProxy::new(connection)
         .await?
-        .check_authorization(
-            &("unix-process", subject),
-            "org.freedesktop.systemd1.manage-units",
-            HashMap::new(),
-            0,
-            "",
-        )
+        .check_authorization(&("unix-process", subject), "org.freedesktop.systemd1.manage-units", HashMap::new(), 0, "")
         .await
         .map(|_| ())
 }
