@@ -21,6 +21,13 @@ pub struct Process {
 }
 
 impl Process {
+    /// Clock ticks (10 ms) of processor time that it has used, if it sleeps just now; `None` while it works or waits for a disk,
+    /// and where it is gone.
+    pub fn ticks_at_rest(&self) -> io::Result<Option<u64>> {
+        let stat = Stat::read(self.pid)?.filter(|stat| stat.process == *self && stat.state == 'S');
+        Ok(stat.map(|stat| stat.ticks))
+    }
+
     /// The process that has this pid now; `None` when there is none, or only a zombie.
     pub fn read(pid: u32) -> io::Result<Option<Self>> {
         Ok(Stat::read(pid)?.filter(Stat::lives).map(|stat| stat.process))
@@ -106,6 +113,8 @@ struct Stat {
     process: Process,
     parent: u32,
     state: char,
+    /// Clock ticks of processor time, `utime` and `stime`.
+    ticks: u64,
     threads: u64,
 }
 
@@ -129,6 +138,7 @@ impl Stat {
             process: Process { pid, start_time: field(22)?.parse().ok()? },
             parent: field(4)?.parse().ok()?,
             state: field(3)?.chars().next()?,
+            ticks: field(14)?.parse::<u64>().ok()?.saturating_add(field(15)?.parse().ok()?),
             threads: field(20)?.parse().ok()?,
         })
     }

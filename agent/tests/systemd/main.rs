@@ -1,6 +1,7 @@
 //! Units of a real systemd: boots one in a container and runs this very executable in it (needs root, systemd-nspawn and a
 //! root file system with systemd, gunicorn and polkit in `/var/cache/pitstop-testbed/systemd-root` or `PITSTOP_SYSTEMD_ROOT`).
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, reason = "it polls on a thread of its own, with a deadline")]
 
 mod inside;
 

@@ -52,7 +52,7 @@ impl Signal {
     }
 
     /// Has the main process start a successor, and ends it once the successor is ready: it and the same worker of it have held the
-    /// socket for [`SETTLE`]; one without workers counts when a pid file names it.
+    /// socket, at rest, for [`SETTLE`]; one without workers counts when a pid file names it.
     pub(super) async fn succeed(
         &self,
         signal: Number,
@@ -123,11 +123,14 @@ impl Signal {
     }
 }
 
+/// Processor time, in ticks of 10 ms, that an idle worker's heartbeat may use meanwhile.
+const IDLE_TICKS: u64 = 3;
+
 /// The search for a successor among those that hold the listening socket.
 struct Search<'a> {
     before: &'a Family,
-    /// New holders, and since when.
-    seen: HashMap<Process, Instant>,
+    /// New holders, since when they have rested, and how much processor time they had used then.
+    seen: HashMap<Process, (Instant, u64)>,
     /// Those that had a worker at some time.
     masters: HashSet<Process>,
     /// The successor, ready or not.
@@ -146,7 +149,13 @@ impl<'a> Search<'a> {
         let now = Instant::now();
         self.seen.retain(|process, _| holders.iter().any(|holder| holder.process == *process));
         for holder in &holders {
-            self.seen.entry(holder.process).or_insert(now);
+            let process = holder.process;
+            let rest = process.ticks_at_rest().unwrap_or_default();
+            let rested = self.seen.entry(process).or_insert((now, 0));
+            // One that still loads its code may yet fail, however long a busy host makes that last.
+            if rest.is_none_or(|ticks| ticks > rested.1 + IDLE_TICKS) {
+                *rested = (now, rest.unwrap_or(rested.1));
+            }
         }
         holders.iter().find(|holder| self.is_ready(holder, named)).map(|holder| holder.process)
     }
@@ -167,7 +176,7 @@ impl<'a> Search<'a> {
     }
 
     fn settled(&self, process: &Process) -> bool {
-        self.seen.get(process).is_some_and(|since| since.elapsed() >= SETTLE)
+        self.seen.get(process).is_some_and(|(since, _)| since.elapsed() >= SETTLE)
     }
 
     fn candidate_died(&self) -> bool {
