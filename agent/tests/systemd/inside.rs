@@ -201,7 +201,9 @@ async fn a_crash_loop_is_waited_out_until_the_deadline_or_the_next_process() {
 #[tokio::test]
 #[ignore = "runs inside the container"]
 async fn a_job_that_takes_too_long_is_given_up_at_the_deadline() {
-    unit("[Service]\nExecStart=/bin/sh -c 'trap \"\" TERM; echo >/run/web/started; while :; do sleep 1; done'\nTimeoutStopSec=8\n");
+    unit(
+        "[Service]\nExecStart=/bin/sh -c 'trap \"\" TERM; echo >/run/web/started; while :; do sleep 1; done'\nTimeoutStopSec=8\n",
+    );
     while !Path::new("/run/web/started").exists() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
