@@ -20,6 +20,7 @@ fn nothing_is_dropped(version: &'static str, redirects: Redirects) {
     let world = World::builder()
         .version(Version::Bed(version))
         .redirects(redirects)
+        .drain_line("idle_after = \"2s\"")
         // Without it a worker that ends closes idle connections of clients, on which a request may be on its way.
         .default_line("option idle-close-on-response")
         .start();
