@@ -16,7 +16,7 @@ use integration::wait;
 use integration::world::{Builder, World};
 
 const LONG: Duration = Duration::from_millis(500);
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 /// A world whose alerts are written to a file, with load on it.
 struct Scene {
@@ -72,7 +72,7 @@ fn an_app_that_dies_at_start_stays_out() {
     let begun = Instant::now();
     scene.assert_stays_out("has ended");
     // Not only at the deadline of a minute.
-    assert!(begun.elapsed() < SOON * 2, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
 }
 
 #[test]
