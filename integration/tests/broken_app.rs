@@ -16,7 +16,7 @@ use integration::wait;
 use integration::world::{Builder, World};
 
 const LONG: Duration = Duration::from_millis(500);
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(30);
 
 /// A world whose alerts are written to a file, with load on it.
 struct Scene {
