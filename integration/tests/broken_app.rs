@@ -16,7 +16,7 @@ use integration::wait;
 use integration::world::{Builder, World};
 
 const LONG: Duration = Duration::from_millis(500);
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 /// A world whose alerts are written to a file, with load on it.
 struct Scene {
@@ -72,13 +72,13 @@ fn an_app_that_dies_at_start_stays_out() {
     let begun = Instant::now();
     scene.assert_stays_out("has ended");
     // Not only at the deadline of a minute.
-    assert!(begun.elapsed() < SOON * 2, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
 }
 
 #[test]
 fn an_app_that_dies_while_it_is_proven_stays_out() {
-    let scene = Scene::new(World::builder().table_line("ready", "rise = 200"));
-    scene.world.apps[0].at_next_start(&["--crash-after=300"]);
+    let scene = Scene::new(World::builder().table_line("ready", "rise = 1000"));
+    scene.world.apps[0].at_next_start(&["--crash-after=1500"]);
     scene.assert_stays_out("died");
 }
 
@@ -91,8 +91,8 @@ fn an_app_that_never_becomes_healthy_stays_out() {
 
 #[test]
 fn an_app_that_dies_soon_after_its_put_back_is_taken_out_again() {
-    let scene = Scene::new(World::builder());
-    scene.world.apps[0].at_next_start(&["--crash-after=800"]);
+    let scene = Scene::new(World::builder().pitstop_line("hold = \"5s\""));
+    scene.world.apps[0].at_next_start(&["--crash-after=2000"]);
     let outcome = scene.world.pitstop.run(&["restart", "webA"]);
     outcome.assert_code(6).assert_says(&["webA is OUT of rotation", "died"]);
     assert!(scene.is_out());

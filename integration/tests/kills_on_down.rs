@@ -14,7 +14,7 @@ use integration::load::{Load, Options};
 use integration::request::Pending;
 use integration::world::{Builder, Redirects, World};
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 /// A request of five seconds and a client that sticks, both on the app that is restarted.
 fn nothing_is_dropped(builder: Builder, tell: impl Fn(&World)) {

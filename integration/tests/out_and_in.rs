@@ -13,7 +13,7 @@ use std::time::Duration;
 use integration::netns;
 use integration::world::{Redirects, World};
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 fn statuses(world: &World) -> [String; 2] {
     world.servers(0).map(|server| world.haproxy.status(&server))

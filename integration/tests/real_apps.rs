@@ -20,7 +20,7 @@ use integration::request::ask;
 use integration::{app, wait};
 
 const LONG: Duration = Duration::from_secs(1);
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 fn address(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
@@ -82,7 +82,10 @@ fn gunicorn(worker: Worker, service: impl Fn(&Gunicorn) -> String) -> Change {
     let _other = app::App::new("webB", address(1002)).started();
     let (_haproxy, pitstop) = balance([address(1001), address(1002)], &service(&web));
     let master = web.pid().unwrap();
-    let old_workers = wait::children(master);
+    // It is healthy with its first worker, and then forks the others.
+    let count = if worker == Worker::Sync { 8 } else { 2 };
+    let old_workers =
+        wait::until("all workers", SOON, || Some(wait::children(master)).filter(|all| all.len() == count));
     assert!(old_workers.contains(&ask(address(1001), None).pid));
     restart_under(&Options::mix(address(8000), LONG), &pitstop);
     let answers = ask(address(8000), Some("SERVER=A"));

@@ -38,18 +38,18 @@ fn sticky_load(world: &World) -> Load {
 
 fn nothing_is_dropped(world: &World) {
     let load = sticky_load(world);
-    load.wait_for_requests(200, LONG * 5);
+    load.wait_for_requests(200, LONG * 20);
     let app = &world.apps[0];
     let before = app.pid();
     let outcome = world.pitstop.run(&["restart", app.name()]);
     outcome.assert_code(0);
     assert_ne!(app.pid(), before);
-    load.wait_for_requests(200, LONG * 5);
+    load.wait_for_requests(200, LONG * 20);
     let summary = load.stop();
     summary.assert_nothing_failed();
     assert!(summary.by_process.contains_key(&format!("webA:{}", app.pid().unwrap())), "{:?}", summary.by_process);
     for server in world.servers(0) {
-        world.haproxy.wait_for_status(&server, "UP", Duration::from_secs(2));
+        world.haproxy.wait_for_status(&server, "UP", LONG * 20);
     }
     let filter = netns::run(&["iptables-save", "-t", "filter"]);
     assert!(!filter.contains("-j REJECT"), "the gate is open and nothing is counted any more:\n{filter}");

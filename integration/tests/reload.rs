@@ -26,12 +26,12 @@ fn nothing_is_dropped(version: &'static str, redirects: Redirects) {
     let old = world.apps[0].pid().unwrap();
     let load = world.load(Duration::from_millis(500));
     load.wait_for_requests(100, SOON);
-    let request = Pending::work(world.frontend(), Duration::from_secs(3), Some("SERVER=A"));
+    let request = Pending::work(world.frontend(), Duration::from_secs(5), Some("SERVER=A"));
     let mut run = world.pitstop.start(&["--output", "json", "restart", "webA"]);
     run.wait_for_step("drain");
     world.haproxy.reload();
     // The request is in the old worker now.
-    world.haproxy.wait_for_status("srvs/webA", "MAINT", Duration::from_secs(2));
+    world.haproxy.wait_for_status("srvs/webA", "MAINT", SOON);
     assert!(!request.has_ended());
     let outcome = run.wait();
     outcome.assert_code(0);
