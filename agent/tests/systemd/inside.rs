@@ -52,15 +52,21 @@ async fn holders() -> Vec<Process> {
     sockets.holders().await.unwrap()
 }
 
+/// Waits until so many processes hold the socket and none has worked between two looks: a worker of gunicorn that has not loaded
+/// its code yet does not hear TERM.
 async fn until_held_by(count: usize) -> Vec<Process> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut before = Vec::new();
     loop {
         let now = holders().await;
-        if now.len() == count {
+        let ticks: Vec<_> = now.iter().map(|process| process.ticks_at_rest().unwrap()).collect();
+        let at_rest = ticks.iter().all(Option::is_some) && ticks == before;
+        if now.len() == count && at_rest {
             return now;
         }
-        assert!(Instant::now() < deadline, "held by {now:?}, not by {count}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        before = ticks;
+        assert!(Instant::now() < deadline, "held by {now:?}, not by {count} at rest");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
