@@ -1,5 +1,6 @@
 //! A real HAProxy in a network namespace and a directory of its own.
 #![allow(clippy::print_stderr)]
+#![allow(clippy::disallowed_methods, reason = "it polls on a thread of its own, with a deadline")]
 
 use std::fs;
 use std::path::PathBuf;
