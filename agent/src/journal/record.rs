@@ -15,7 +15,7 @@ pub(super) const VERSION: u32 = 1;
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// [`VERSION`].
+    /// The format's version, 1.
     pub v: u32,
     /// Counts up from 1 within a run.
     pub seq: u64,
