@@ -12,7 +12,8 @@ use pitstop::service::systemd::Systemd;
 use pitstop::service::{Identity, Service, ServiceError};
 
 const UNIT: &str = "web.service";
-const GUNICORN: &str = "/usr/bin/gunicorn --workers 2 --bind 127.0.0.1:8000 --chdir /run/web";
+/// A worker that is told to end while it still boots does not hear it (gunicorn 20.1): the master then waits its grace out.
+const GUNICORN: &str = "/usr/bin/gunicorn --graceful-timeout 2 --workers 2 --bind 127.0.0.1:8000 --chdir /run/web";
 
 fn listen() -> SocketAddr {
     "127.0.0.1:8000".parse().unwrap()
