@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use integration::netns;
 use integration::request::Pending;
 use integration::world::{Redirects, World};
 
@@ -92,6 +93,18 @@ fn all_apps_of_a_host_restarted_at_once_leave_one_of_them_up() {
 }
 
 /// The standby of an app that is down: a backup entry, and the only one that serves.
+#[test]
+fn an_app_that_serves_by_its_backup_alone_is_refused() {
+    let world =
+        World::builder().apps(2).redirects(Redirects::ByPitstop).check_interval(Duration::from_millis(100)).start();
+    netns::run(&["iptables", "-w", "5", "-t", "nat", "-F", "PITSTOP"]);
+    world.haproxy.wait_for_status("srvs/webA", "DOWN", Duration::from_secs(30));
+    world.apps[1].stop();
+    world.haproxy.wait_for_status("srvs/bkpB", "DOWN", Duration::from_secs(30));
+    world.pitstop.run(&["restart", "webA"]).assert_code(3).assert_says(&["servers of backend srvs would be up"]);
+    assert!(world.haproxy.status("srvs/bkpA").starts_with("UP"));
+}
+
 #[test]
 fn a_backup_that_serves_alone_is_refused() {
     let world = World::builder().apps(2).check_interval(Duration::from_millis(100)).start();

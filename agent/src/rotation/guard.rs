@@ -51,8 +51,9 @@ impl Count {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Self {
             backend: rows.first().map(|row| row.proxy.clone()).unwrap_or_default(),
-            own_up: servers().any(|row| is_own(row) && is_up(row))
-                && !(is_backup && all().any(|row| row.bck == 0 && is_up(row))),
+            own_up: all().any(|row| row.bck == 0 && is_own(row) && is_up(row))
+                // A backup serves new clients when no main server is up, also that of a main entry which is down.
+                || (all().any(|row| is_own(row) && is_up(row)) && !all().any(|row| row.bck == 0 && is_up(row))),
             others: count(servers().filter(|row| !is_own(row) && is_up(row)).count()),
             entries: count(servers().count()),
         }
