@@ -115,11 +115,6 @@ impl Admin {
         &self.name
     }
 
-    /// The connection to it.
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
     /// Whether it is only looked at.
     pub fn is_read_only(&self) -> bool {
         self.read_only
