@@ -1,4 +1,4 @@
-//! Looks at everything that a run will need, and touches nothing. `pitstop check` is this step alone.
+//! Looks at everything that a run will need, and touches nothing. `pitstop check` is little more than this step.
 
 use serde::Serialize;
 
