@@ -255,7 +255,7 @@ impl Engine<'_> {
             let owed = found.map(|(_, found)| found.as_slice()).unwrap_or_default();
             match self.request.goal {
                 Goal::In => balancer.claim_all(owed),
-                Goal::Restart | Goal::Out => balancer.claim_owed(owed),
+                Goal::Restart | Goal::Out | Goal::Recover => balancer.claim_owed(owed),
             }
         }
         self.owed = debt;
