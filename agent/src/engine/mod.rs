@@ -188,7 +188,7 @@ impl<'a> Engine<'a> {
             }
             run = run.after(outcome, &policy);
             if step == Step::Release {
-                self.log.record_or_remark(Record::End { ending: run.ending });
+                self.log.record_or_remark(Record::End { ending: run.ending, out: self.leaves_out() });
             }
         }
         self.claim = None;

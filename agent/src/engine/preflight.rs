@@ -136,9 +136,9 @@ impl Engine<'_> {
             Err(error) => return vec![Finding::error(chain(&error), error.hint())],
             Ok(history) => history,
         };
-        self.owed = history.debt;
-        match history.last {
-            Some(last) if !last.ended() && Claim::holder(&self.request.state_dir, app).is_none() => {
+        self.owed.clone_from(&history.debt);
+        match history.interrupted() {
+            Some(last) if Claim::holder(&self.request.state_dir, app).is_none() => {
                 let what = format!("run {} (begun {}) was interrupted and has not been finished", last.run, last.began);
                 if self.request.goal == Goal::In {
                     return vec![Finding::warning(what, "this run finishes it")];

@@ -28,6 +28,7 @@ impl Run {
     pub fn recovery(&self, death: Death) -> Self {
         let run = Self { goal: Goal::Recover, step: Some(Step::Preflight), second_try: SecondTry::Used, ..*self };
         let from = |first| Self { first, ..run };
+        let stopped = |look| Self { stopped: true, look, ..from(Step::Soften) };
         let unsignalled = !death.signalled && self.attempts <= 1 && !self.reverted;
         match self.step {
             None | Some(Step::Release) => from(Step::Release),
@@ -35,10 +36,10 @@ impl Run {
             Some(step @ (Step::PullBack | Step::Alert)) => from(step),
             Some(Step::PutBack | Step::AwaitIn) => Self { may_be_in: true, ..from(Step::Ready) },
             Some(Step::Ready) if self.may_be_in || self.only_proves => from(Step::Ready),
-            Some(Step::Ready) => Self { look: Look::BeforeReady, ..from(Step::Soften) },
+            Some(Step::Ready) => stopped(Look::BeforeReady),
             // The revert is run again if the restart brings no healthy app either.
-            Some(Step::Revert) => Self { reverted: false, look: Look::BeforeRestart, ..from(Step::Soften) },
-            Some(Step::Restart) if !unsignalled => Self { look: Look::BeforeRestart, ..from(Step::Soften) },
+            Some(Step::Revert) => Self { reverted: false, ..stopped(Look::BeforeRestart) },
+            Some(Step::Restart) if !unsignalled => stopped(Look::BeforeRestart),
             Some(step) if self.stopped && step != Step::Restart => from(Step::Soften),
             Some(_) if death.rebooted => Self { stopped: false, ..run.proving(Ending::StaysOut) },
             Some(_) => Self { stopped: false, ..from(Step::Undo) },
