@@ -2,7 +2,8 @@
 //!
 //! | file | steps |
 //! |---|---|
-//! | [`preflight`] | what is looked at before anything is touched; also all of `pitstop check` |
+//! | [`preflight`] | what is looked at before anything is touched; also most of `pitstop check` |
+//! | `check` | what only `pitstop check` looks at: whether the app is healthy now |
 //! | `claim` | claim, release |
 //! | `out` | soften, take out, await out, last look |
 //! | `drain` | settle, drain, shutdown sessions: the waits, and what is done again meanwhile |
@@ -13,6 +14,7 @@
 
 mod advice;
 mod back;
+mod check;
 mod claim;
 mod drain;
 pub mod fault;

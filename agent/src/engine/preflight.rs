@@ -1,4 +1,4 @@
-//! Looks at everything that a run will need, and touches nothing. `pitstop check` is this step alone.
+//! Looks at everything that a run will need, and touches nothing. `pitstop check` is little more than this step.
 
 use serde::Serialize;
 
@@ -9,7 +9,6 @@ use crate::config::settings::{Guard, RedirectDriver, Unlisted, Unreachable};
 use crate::haproxy::{ServerId, ServerState};
 use crate::journal::{self, Claim, ClaimError, Found};
 use crate::rotation::admin::Admin;
-use crate::rotation::guard;
 use crate::rotation::{RotationError, findings};
 use crate::run::{Goal, Outcome};
 
@@ -217,18 +216,13 @@ impl Engine<'_> {
             }
             self.guarded.insert((balancer.name().to_owned(), count.backend.clone()));
             match count.check(self.guard()) {
-                Ok(()) => {
-                    let others = if count.others == 1 {
-                        "1 other server is"
-                    } else {
-                        &format!("{} other servers are", count.others)
-                    };
-                    let what = format!("guard: {others} up in {} on {}", count.backend, balancer.name());
+                Ok(kept) => {
+                    let what = format!("guard: {kept} stay up in {} on {}", count.backend, balancer.name());
                     findings.push(Finding::good(what));
                 }
                 Err(few) => {
                     let what = format!("balancer {}: {few}", balancer.name());
-                    findings.push(Finding::error(what, Some(guard::TooFew::HINT.to_owned())));
+                    findings.push(Finding::error(what, Some(few.hint().to_owned())));
                 }
             }
         }
@@ -263,7 +257,7 @@ impl Engine<'_> {
 
     /// The guard in force.
     pub(super) fn guard(&self) -> Guard {
-        if self.request.force { Guard::Servers(0) } else { self.app.guard }
+        if self.request.force { Guard::NONE } else { self.app.guard }
     }
 
     /// Entries with the address of one of ours that the app does not list: they keep sending while the app is down.
