@@ -27,6 +27,8 @@ impl Engine<'_> {
             who: self.request.who.clone(),
             reason: self.request.reason.clone(),
             boot_id: process::boot_id().unwrap_or_default(),
+            until: None,
+            recovers: None,
         })?;
         // Once more, for another run may have ended since the preflight.
         for balancer in &mut self.balancers {

@@ -190,7 +190,7 @@ impl<'a> Engine<'a> {
             }
             run = run.after(outcome, &policy);
             if step == Step::Release {
-                self.log.record_or_remark(Record::End { ending: run.ending });
+                self.log.record_or_remark(Record::End { ending: run.ending, out: self.leaves_out() });
             }
         }
         self.claim = None;
@@ -331,7 +331,7 @@ impl<'a> Engine<'a> {
             (Ending::Done, Goal::Out) => {
                 format!("{app} is out of rotation; still in flight: {}", drain::describe(&self.left))
             }
-            (Ending::Done, Goal::In) => format!("{app} is proven and in rotation"),
+            (Ending::Done, Goal::In | Goal::Recover) => format!("{app} is proven and in rotation"),
             (Ending::Refused, _) => format!("nothing was touched; {app} is as it was"),
             (Ending::Held, _) => format!("nothing was touched; another run has {app}"),
             (Ending::Undone, Goal::In) => format!("nothing was changed; {app} is as it was found"),

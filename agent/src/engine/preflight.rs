@@ -135,9 +135,9 @@ impl Engine<'_> {
             Err(error) => return vec![Finding::error(chain(&error), error.hint())],
             Ok(history) => history,
         };
-        self.owed = history.debt;
-        match history.last {
-            Some(last) if !last.ended() && Claim::holder(&self.request.state_dir, app).is_none() => {
+        self.owed.clone_from(&history.debt);
+        match history.interrupted() {
+            Some(last) if Claim::holder(&self.request.state_dir, app).is_none() => {
                 let what = format!("run {} (begun {}) was interrupted and has not been finished", last.run, last.began);
                 if self.request.goal == Goal::In {
                     return vec![Finding::warning(what, "this run finishes it")];
@@ -249,7 +249,7 @@ impl Engine<'_> {
             let owed = found.map(|(_, found)| found.as_slice()).unwrap_or_default();
             match self.request.goal {
                 Goal::In => balancer.claim_all(owed),
-                Goal::Restart | Goal::Out => balancer.claim_owed(owed),
+                Goal::Restart | Goal::Out | Goal::Recover => balancer.claim_owed(owed),
             }
         }
         self.owed = debt;
