@@ -25,7 +25,8 @@ impl Engine<'_> {
             Ok(()) => Finding::good(format!("ready: {probe}")),
             Err(failure) => {
                 let hint = format!(
-                    "if the app is healthy, correct [[apps.{}.ready]]: what does not pass after a restart stays out",
+                    "unless the app is down, or only its next release can pass, correct [[apps.{}.ready]]: an app that does not \
+                     pass after a restart stays out",
                     self.app.name
                 );
                 Finding::warning(format!("the app does not pass now: {probe}: {failure}"), hint)
