@@ -56,6 +56,7 @@ async fn inspect(app: &App, arguments: &Arguments) -> Result<Vec<Finding>, CliEr
         reason: None,
         strict: false,
         force: false,
+        lease: None,
         adopt_rules: false,
         state_dir: arguments.state_dir.clone(),
     };

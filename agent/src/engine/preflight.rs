@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::advice::Configs;
 use super::fault::chain;
 use super::{Engine, Fault};
-use crate::config::settings::{Guard, RedirectDriver, Unlisted, Unreachable};
+use crate::config::settings::{Guard, RedirectDriver, Unlisted};
 use crate::haproxy::{ServerId, ServerState};
 use crate::journal::{self, Claim, ClaimError, Found};
 use crate::rotation::admin::Admin;
@@ -79,6 +79,9 @@ impl From<findings::Finding> for Finding {
 
 impl Engine<'_> {
     pub(super) async fn preflight(&mut self) -> Result<Outcome, Fault> {
+        if self.recovery.is_some() {
+            return self.preflight_recovery().await;
+        }
         // Half-way through another run everything would look odd.
         let holder = Claim::holder(&self.request.state_dir, self.app.name.as_str());
         if let Some(holder) = holder {
@@ -139,11 +142,8 @@ impl Engine<'_> {
         match history.interrupted() {
             Some(last) if Claim::holder(&self.request.state_dir, app).is_none() => {
                 let what = format!("run {} (begun {}) was interrupted and has not been finished", last.run, last.began);
-                if self.request.goal == Goal::In {
-                    return vec![Finding::warning(what, "this run finishes it")];
-                }
-                let hint = format!("`pitstop in {app}` proves the app and puts it back");
-                vec![Finding::error(what, Some(hint))]
+                let hint = format!("`pitstop recover {app}` finishes or undoes it, and so does the next run");
+                vec![Finding::warning(what, hint)]
             }
             _ => Vec::new(),
         }
@@ -167,14 +167,6 @@ impl Engine<'_> {
         }
         self.balancers = reached;
         findings
-    }
-
-    fn may_go_without(&self) -> bool {
-        match self.app.unreachable {
-            Unreachable::Abort => false,
-            Unreachable::IgnoreIfRedirect => self.ports.is_some(),
-            Unreachable::Proceed => true,
-        }
     }
 
     async fn inspect_balancer(&mut self, balancer: &mut Admin) -> Result<Vec<Finding>, RotationError> {

@@ -55,7 +55,9 @@ impl Debt {
         let mut debt = Self { ending, ..before.unwrap_or_else(empty) };
         let Some(found) = run.found() else { return debt };
         let all_in = run.goal() == Some(Goal::In);
-        debt.redirect = debt.redirect.or(found.redirect.map(|redirect| redirect || all_in));
+        // A recovery that has no debt before it wants back a redirect that went with the boot.
+        let redirect_in = all_in || run.goal() == Some(Goal::Recover);
+        debt.redirect = debt.redirect.or(found.redirect.map(|redirect| redirect || redirect_in));
         for (balancer, entries) in found.balancers {
             let known = debt.found.entry(balancer).or_default();
             for entry in entries {

@@ -190,6 +190,8 @@ impl History {
         let recovers = last.goal() == Some(Goal::Recover);
         self.debt = match self.debt.take() {
             Some(debt) if recovers => debt.after_recovery(self.owed_before.as_ref(), last),
+            // What goes with a reboot was never a debt; that it could not be restored is one.
+            debt if recovers && !before.is_empty() && before.iter().all(Last::ended) => Debt::after(debt, last),
             debt if recovers => debt,
             debt => Debt::after(debt, last),
         };
@@ -238,11 +240,11 @@ impl History {
         self.chain.iter().flat_map(|run| &run.records).any(took)
     }
 
-    /// The boot in which a run last ended well with the app in.
-    pub fn in_since_boot(&self) -> Option<String> {
+    /// The last run, and its boot, where it ended well with the app in and nothing came after it.
+    pub fn in_since_boot(&self) -> Option<(String, String)> {
         let last = self.last().filter(|_| self.debt.is_none() && self.lease.is_none())?;
         match last.records.last() {
-            Some(Record::End { ending: Ending::Done, out: false }) => last.begin().map(|begin| begin.boot_id),
+            Some(Record::End { ending: Ending::Done, out: false }) => Some((last.run.clone(), last.begin()?.boot_id)),
             _ => None,
         }
     }

@@ -52,6 +52,11 @@ impl Run {
         Self::new(Goal::Recover).proving(ending)
     }
 
+    /// What follows the claim.
+    pub fn first_step(&self) -> Step {
+        self.first
+    }
+
     fn proving(self, ending: Ending) -> Self {
         Self { ending, only_proves: true, first: Step::Ready, ..self }
     }
