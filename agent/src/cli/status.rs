@@ -137,7 +137,7 @@ fn run_of(app: &App, arguments: &Arguments) -> Option<String> {
     match journal::history(&arguments.state_dir, name) {
         Ok(history) => history.last().map(|last| match last.records.last() {
             Some(Record::End { ending, .. }) => format!("{} ended: {}", last.run, ending.name()),
-            _ => format!("{} was INTERRUPTED: `pitstop in {name}` proves the app and puts it back", last.run),
+            _ => format!("{} was INTERRUPTED: `pitstop recover {name}` finishes or undoes it", last.run),
         }),
         Err(error) => Some(format!("unknown: {}", fault::chain(&error))),
     }

@@ -328,7 +328,7 @@ impl<'a> Engine<'a> {
         }
         let what = format!("stopped at once in step \"{step}\", as asked; nothing was undone");
         let hint = Some(format!(
-            "look with `pitstop status`; `pitstop in {0}` proves the app and puts it back, `pitstop restart {0}` does the whole again",
+            "look with `pitstop status`; `pitstop recover {0}` finishes or undoes it, and so does the next run of {0}",
             self.app.name
         ));
         self.trouble = Some(Trouble { what, hint });

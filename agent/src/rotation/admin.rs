@@ -361,6 +361,7 @@ impl Admin {
         let mut taken = Vec::new();
         for (entry, state) in self.entries.iter_mut().zip(&states) {
             if entry.is_ours()
+                && !entry.out_already
                 && state.admin.in_maintenance()
                 && let Some(found) = entry.found.as_mut()
             {
