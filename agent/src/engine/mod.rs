@@ -141,13 +141,14 @@ impl<'a> Engine<'a> {
         // Where one balancer's addresses are not known, connections may come from anywhere.
         let peers = if addresses.iter().any(Vec::is_empty) { Vec::new() } else { addresses.concat() };
         let logs = crate::journal::app_dir(&request.state_dir, app.name.as_str());
+        let log = Log::new(app.name.as_str(), listener);
         Ok(Self {
-            log: Log::new(app.name.as_str(), listener),
             interrupt,
             balancers: app.balancers.iter().filter_map(|balancer| Admin::new(app, balancer)).collect(),
             ports: Ports::new(app),
             sockets: Sockets::new(app.listen, peers),
-            service: service::service_for(app, &logs),
+            service: service::service_for(app, &logs, log.run()),
+            log,
             probes: probe::probes_for(app)?,
             claim: None,
             kills: preflight::Kills::Unknown,

@@ -252,11 +252,11 @@ fn seconds_of_start(process: &Process) -> io::Result<i64> {
     boot.map(|boot| boot.saturating_add(since_boot)).ok_or_else(|| io::Error::other("/proc/stat has no btime"))
 }
 
-fn unreadable(error: io::Error) -> ServiceError {
+pub(super) fn unreadable(error: io::Error) -> ServiceError {
     ServiceError::untouched("could not read /proc").because(error)
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     look: impl FnOnce() -> Result<T, ServiceError> + Send + 'static,
 ) -> Result<T, ServiceError> {
     tokio::task::spawn_blocking(look)
