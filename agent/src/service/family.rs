@@ -171,8 +171,10 @@ impl Finder {
 
 fn family(main: Process, named: bool, holders: &[Process]) -> Result<Family, ServiceError> {
     let below = process::descendants_of(main.pid).map_err(unreadable)?;
-    let (workers, strangers) =
+    let (workers, mut strangers): (Vec<Process>, Vec<Process>) =
         holders.iter().filter(|holder| **holder != main).partition(|holder| below.contains(holder));
+    // A worker that has ended since its sockets were read is below nobody.
+    strangers.retain(|stranger| stranger.is_alive().unwrap_or(true));
     Ok(Family { main, named, workers, strangers, listens: !holders.is_empty() })
 }
 

@@ -74,6 +74,7 @@ async fn finished_wherever_a_run_dies(world: &World, make: impl Fn(&str) -> Box<
     for death in [Death::Before, Death::After] {
         for nth in 0.. {
             world.until_at_rest(processes).await;
+            let all = processes_here().len();
             let run = format!("{death:?}-{nth}");
             let Some(left) = die(world, &*make(&run), &run, nth, death).await else { break };
             deaths += 1;
@@ -82,7 +83,7 @@ async fn finished_wherever_a_run_dies(world: &World, make: impl Fn(&str) -> Box<
             assert_ne!(now, old, "{left:?}");
             assert!(!old.is_alive().unwrap(), "{left:?}");
             world.until_held_by(processes).await;
-            assert_eq!(processes_here().len(), processes, "{left:?}");
+            assert_eq!(processes_here().len(), all, "{left:?}");
             assert!(now.is_alive().unwrap() && world.get().contains("one"));
             world.until_named(now).await;
         }
@@ -125,6 +126,24 @@ fn a_restart_command_is_finished_wherever_the_run_died() {
             Box::new(command::Command::new(world.listen(), None, &restart, world.launcher_of(run)))
         };
         finished_wherever_a_run_dies(world, make, 1).await;
+    });
+}
+
+#[test]
+fn a_restart_by_a_manager_that_starts_the_app_itself_is_finished_wherever_the_run_died() {
+    in_world(async |world| {
+        let app = single::start(world, &world.show("web.pid"), "").join(" ");
+        std::fs::create_dir(world.path("web")).unwrap();
+        world.script("web/run", &format!("exec {app}"));
+        let mut runsv = Command::new("runsv").arg(world.path("web")).spawn().unwrap();
+        world.until_at_rest(1).await;
+        let restart = ["sv", "restart", &world.show("web")].map(str::to_owned);
+        let make = |run: &str| -> Box<dyn Service> {
+            Box::new(command::Command::new(world.listen(), None, &restart, world.launcher_of(run)))
+        };
+        finished_wherever_a_run_dies(world, make, 1).await;
+        runsv.kill().unwrap();
+        runsv.wait().unwrap();
     });
 }
 
