@@ -86,7 +86,7 @@ async fn look(app: &App, arguments: &Arguments) -> AppStatus {
         None => None,
     };
     let logs = journal::app_dir(&arguments.state_dir, app.name.as_str());
-    let (process, process_error) = match service::service_for(app, &logs).identity().await {
+    let (process, process_error) = match service::service_for(app, &logs, "").identity().await {
         Ok(identity) => (identity, None),
         Err(error) => (None, Some(fault::chain(&error))),
     };

@@ -150,15 +150,16 @@ impl<'a> Engine<'a> {
         let peers = if addresses.iter().any(Vec::is_empty) { Vec::new() } else { addresses.concat() };
         let admins = app.balancers.iter().filter_map(|balancer| Admin::new(app, balancer));
         let logs = crate::journal::app_dir(&request.state_dir, app.name.as_str());
+        let log = Arc::new(Log::new(app.name.as_str(), listener));
         Ok(Self {
-            log: Arc::new(Log::new(app.name.as_str(), listener)),
             interrupt,
             balancers: admins.map(Watched::new).collect(),
             lost: Vec::new(),
             recovery: None,
             ports: Ports::new(app),
             sockets: Sockets::new(app.listen, peers),
-            service: service::service_for(app, &logs),
+            service: service::service_for(app, &logs, log.run()),
+            log,
             probes: probe::probes_for(app)?,
             claim: None,
             kills: preflight::Kills::Unknown,
