@@ -56,8 +56,7 @@ impl MasterClient {
         let commands = [command, MasterCommand::Quit];
         // From 3.0 on a master that finds no such worker forgets the `quit`, and keeps the connection open.
         let codec = AnswerCodec::new(self.limits.answer).with_last_words(NO_SUCH_WORKER.as_bytes());
-        let bytes =
-            exchange(&self.address, &self.limits, codec, &commands).await.map_err(|failure| error(failure.kind))?;
+        let bytes = exchange(&self.address, &self.limits, codec, &commands).await.map_err(error)?;
         let text = String::from_utf8_lossy(&bytes);
         let [command, _] = &commands;
         read(&mut Answer::new(&text), command).map_err(error)

@@ -444,13 +444,13 @@ impl Admin {
             Order::Act(act) => self.act(act.clone()).await,
             Order::ReadyThenDown(server) => {
                 let done = self.patiently(|| self.client.act_ready_then_down(server)).await;
-                match done {
+                match self.settled(done).await {
                     // A tracking server refuses the second half: it follows the other's checks anyway.
                     Err(RotationError::HaProxy {
                         source: haproxy::Error { kind: ErrorKind::Rejected { .. }, .. },
                         ..
                     }) => Ok(()),
-                    done => done.map(drop),
+                    done => done,
                 }
             }
         }
@@ -458,12 +458,16 @@ impl Admin {
 
     async fn act(&self, act: Act) -> Result<(), RotationError> {
         let done = self.patiently(|| self.client.act(act.clone())).await;
+        self.settled(done).await
+    }
+
+    /// Where the outcome of an act is unknown, the read-back of the move decides; it must not come before the act.
+    async fn settled(&self, done: Result<Info, RotationError>) -> Result<(), RotationError> {
         match done {
-            // It may still run; the read-back of the move decides.
             Err(RotationError::HaProxy {
                 source: haproxy::Error { kind: ErrorKind::OutcomeUnknown { .. }, .. },
                 ..
-            }) => Ok(()),
+            }) => self.patiently(|| self.client.settle(PATIENCE)).await,
             done => done.map(drop),
         }
     }
