@@ -416,12 +416,19 @@ async fn an_old_workers_sessions_are_seen_through_the_master(bed: &Bed) {
     assert_eq!(kind(new), Some(ProcessKind::Worker));
     assert_eq!(kind(old), Some(ProcessKind::OldWorker));
 
-    let rows = master.worker_stat(old, StatScope::All).await.unwrap();
-    let in_rows: u64 = rows.iter().filter(|row| row.is(&silent)).map(|row| row.scur).sum();
+    let servers = master.worker_servers(old, &silent.backend).await.unwrap();
+    assert_eq!(servers.iter().map(|server| &server.id).collect::<Vec<_>>(), [&silent]);
+    let id = (servers[0].backend_id, servers[0].server_id);
+    let rows = master.worker_rows(old, &[id, (id.0, 99), id]).await.unwrap();
+    let in_rows: u64 = rows.iter().filter(|row| row.is(&silent)).map(|row| row.scur).sum::<u64>() / 2;
     assert_eq!(in_rows, u64::from(bed.version() != "2.2"));
     let sessions = master.worker_sessions(old).await.unwrap();
     let at_silent = sessions.iter().filter(|session| session.server.as_ref() == Some(&silent));
     assert_eq!(at_silent.count(), 1);
+
+    let none = "none".parse().unwrap();
+    let error = master.worker_servers(old, &none).await.unwrap_err();
+    assert!(matches!(&error.kind, ErrorKind::NoSuchBackend(name) if name == "none"), "{error}");
 
     drop(held);
     eventually("the old worker ended", async || {
@@ -436,7 +443,7 @@ async fn an_old_workers_sessions_are_seen_through_the_master(bed: &Bed) {
 async fn a_worker_that_is_gone_is_said_to_be_gone_at_once(bed: &Bed) {
     let master = MasterClient::new(bed.socket("master.sock"));
     let started = Instant::now();
-    let error = master.worker_stat(999_999, StatScope::All).await;
+    let error = master.worker_rows(999_999, &[(1, 1), (1, 2)]).await;
     assert!(started.elapsed() < Duration::from_secs(1));
     let error = error.unwrap_err();
     assert!(matches!(error.kind, ErrorKind::NoSuchWorker(999_999)), "{error}");
