@@ -20,6 +20,9 @@ use crate::run::Counters;
 /// How long a dying worker or a busy socket is tried again.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long an act that was not answered in time is waited for: what comes next can't be sent before.
+const SETTLING: Duration = Duration::from_secs(5);
+
 /// An app's entries on one balancer.
 #[derive(Debug)]
 pub struct Admin {
@@ -467,7 +470,7 @@ impl Admin {
             Err(RotationError::HaProxy {
                 source: haproxy::Error { kind: ErrorKind::OutcomeUnknown { .. }, .. },
                 ..
-            }) => self.patiently(|| self.client.settle(PATIENCE)).await,
+            }) => self.patiently(|| self.client.settle(SETTLING)).await,
             done => done.map(drop),
         }
     }
