@@ -319,6 +319,22 @@ async fn an_act_that_ended_with_its_process_holds_up_nothing(bed: &Bed) {
     .await;
 }
 
+#[test]
+fn an_act_whose_host_went_away_without_a_word_holds_up_nothing() {
+    bed::run("3.2", async |bed: &Bed| {
+        let client = Client::new("tcp:127.0.0.1:9999".parse().unwrap()).with_limits(hurried());
+        let worker = client.info().await.unwrap().pid;
+        bed.suspend(worker).await;
+        let unknown = client.act(state(AdminAction::Drain)).await.unwrap_err();
+        assert!(matches!(unknown.kind, ErrorKind::OutcomeUnknown { .. }), "{unknown}");
+        let drop = "iptables -w 5 -A INPUT -p tcp --dport 9999 -j DROP";
+        let dropped = std::process::Command::new("sh").args(["-c", drop]).status().unwrap();
+        assert!(dropped.success());
+        client.settle(Duration::from_secs(60)).await.unwrap();
+        bed.signal(worker, Signal::SIGCONT);
+    });
+}
+
 async fn a_socket_without_a_free_place_is_busy(bed: &Bed) {
     let client = bed.client();
     let worker = client.info().await.unwrap().pid;
