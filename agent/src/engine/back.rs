@@ -103,7 +103,7 @@ impl Engine<'_> {
                 ports.leave_out();
             }
             self.log.acts_or_remark(ports.place(), &ports.acts(Move::PutBack));
-            open_again(ports, &self.log).await?;
+            make_in_time(ports, Move::PutBack, &self.log).await?;
         }
         self.claim_entries();
         for balancer in &self.balancers {
@@ -223,7 +223,7 @@ impl Engine<'_> {
         let mut results = Vec::new();
         if let Some(ports) = &mut self.ports {
             self.log.acts_or_remark(ports.place(), &ports.acts(Move::Restore));
-            results.push(ports.make(Move::Restore).await);
+            results.push(make_in_time(ports, Move::Restore, &self.log).await);
         }
         for balancer in &self.balancers {
             self.log.acts_or_remark(balancer.place(), &balancer.acts(Move::Restore));
@@ -253,12 +253,12 @@ impl Engine<'_> {
     }
 }
 
-/// A redirect that can't be set on the way back is tried again: a proven app is not left out for a lock.
-async fn open_again(ports: &mut Ports, log: &Log<'_>) -> Result<(), RotationError> {
+/// A redirect that can't be set on the way back is tried again: an app that is healthy is not left out for a lock.
+async fn make_in_time(ports: &mut Ports, step: Move, log: &Log<'_>) -> Result<(), RotationError> {
     let deadline = Instant::now() + REDIRECT;
     let mut told = false;
     loop {
-        match ports.make(Move::PutBack).await {
+        match ports.make(step).await {
             Err(error) if Instant::now() < deadline => {
                 if !told {
                     log.remark(format!("tries again: {error}"));
