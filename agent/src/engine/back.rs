@@ -14,7 +14,7 @@ use crate::events::Kind;
 use crate::haproxy::{StatRow, Status};
 use crate::probe;
 use crate::rotation::ports::Ports;
-use crate::rotation::{Move, Rotation, RotationError};
+use crate::rotation::{Move, Rotation, RotationError, Standing};
 use crate::run::{Goal, Outcome};
 
 /// How much longer than `hold` HAProxy's own next check is waited for; its `inter` can't be read from the socket.
@@ -152,6 +152,7 @@ impl Engine<'_> {
             percent = self.raise_weight(began, percent).await;
             let now = Instant::now();
             match checks {
+                Checks::Failed(_) if self.has_set_the_redirect_again().await => seen_up.clear(),
                 Checks::Failed(what) => return Err(Fault::new(Outcome::Failed, what, Some(CHECK_HINT.to_owned()))),
                 Checks::Down(what) if now >= given_up + EARNED => {
                     return Err(Fault::new(Outcome::TimedOut, what, Some(CHECK_HINT.to_owned())));
@@ -165,6 +166,17 @@ impl Engine<'_> {
             }
             tokio::time::sleep(pace.pause()).await;
         }
+    }
+
+    /// Without its redirect, checks say nothing about the app: somebody who flushes the firewall must not make a run pull it out.
+    async fn has_set_the_redirect_again(&mut self) -> bool {
+        let Some(ports) = &mut self.ports else { return false };
+        if !matches!(ports.standing().await, Ok(Standing::Out)) {
+            return false;
+        }
+        self.log.remark("somebody has removed the redirect: it is set again");
+        self.log.acts_or_remark(ports.place(), &ports.acts(Move::PutBack));
+        make_in_time(ports, Move::PutBack, &self.log).await.is_ok()
     }
 
     /// The least good news of all entries on all balancers.
