@@ -1,28 +1,34 @@
 //! Row 16, in the middle of a run: somebody flushes the firewall. However the run ends, the redirect is there when it has put
 //! the app in again.
 
+use std::time::Duration;
+
 use integration::load::Load;
 use integration::wait;
-use integration::world::{Redirects, World};
+use integration::world::{Builder, Redirects, World};
 
 use crate::firewall::{first_redirect_is_there, private_locks, run, use_legacy};
 use crate::moment::{SOON, before_the_redirect_is_removed, load, resting};
+
+/// Checks so frequent that HAProxy notices soon.
+fn scene() -> Builder {
+    World::builder().redirects(Redirects::ByPitstop).check_interval(Duration::from_millis(100))
+}
 
 fn assert_in_and_nothing_lost(world: &World, load: Load) {
     assert!(first_redirect_is_there());
     world.haproxy.wait_for_status("srvs/webA", "UP", SOON);
     load.wait_for_requests(100, SOON);
     load.stop().assert_nothing_failed();
-    for goal in ["in", "restart"] {
-        for app in &world.apps {
-            world.pitstop.run(&[goal, app.name()]).assert_code(0);
-        }
+    for app in &world.apps[1..] {
+        world.pitstop.run(&["in", app.name()]).assert_code(0);
     }
+    world.pitstop.run(&["check", "webA"]).assert_code(0).assert_says(&["redirect: in place"]);
 }
 
 /// The other apps' redirects are gone as well, so that HAProxy has them down and the guard says no.
 fn flushed_while_draining(flush: &[&str]) {
-    let world = resting(World::builder().redirects(Redirects::ByPitstop)).start();
+    let world = resting(scene()).start();
     let load = load(&world);
     let old = world.apps[0].pid();
     let (restart, ()) = before_the_redirect_is_removed(&world, || {
@@ -37,7 +43,7 @@ fn flushed_while_draining(flush: &[&str]) {
 }
 
 fn flushed_while_restarting(flush: &[&str]) {
-    let world = World::builder().redirects(Redirects::ByPitstop).start();
+    let world = scene().start();
     let load = load(&world);
     let old = world.apps[0].pid();
     world.apps[0].at_next_start(&["--start-delay=2000"]);
@@ -50,7 +56,7 @@ fn flushed_while_restarting(flush: &[&str]) {
 
 /// HAProxy's own checks fail then, of a healthy app.
 fn flushed_while_holding(flush: &[&str]) {
-    let world = World::builder().redirects(Redirects::ByPitstop).pitstop_line("hold = \"8s\"").start();
+    let world = scene().pitstop_line("hold = \"5s\"").start();
     let load = load(&world);
     let mut restart = world.pitstop.start(&["--output", "json", "restart", "webA"]);
     restart.wait_for_step("await_in");
