@@ -10,6 +10,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod scene;
+
 mod row_01_killed;
 mod row_02_power_cut;
 mod row_03_journal_unwritable;
