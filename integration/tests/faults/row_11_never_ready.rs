@@ -9,7 +9,10 @@ use crate::scene::Scene;
 
 /// The probes' deadline is far below what the app needs.
 fn builder() -> Builder {
-    World::builder().redirects(Redirects::ByPitstop).table_line("ready", "timeout = \"1s\"").pitstop_line("hold = \"0s\"")
+    World::builder()
+        .redirects(Redirects::ByPitstop)
+        .table_line("ready", "timeout = \"1s\"")
+        .pitstop_line("hold = \"0s\"")
 }
 
 /// Processes of `webA` that answered a client, and all requests were answered.

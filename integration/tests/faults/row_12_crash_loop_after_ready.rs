@@ -12,7 +12,8 @@ fn supervised(builder: Builder) -> Scene {
     let app = &scene.world.apps[0];
     let direct = app.start_command();
     // In the foreground, for the supervisor to see its end; in no session of ours.
-    let words: Vec<String> = direct.iter().filter(|word| *word != "--daemon").map(|word| format!("\"{word}\"")).collect();
+    let words: Vec<String> =
+        direct.iter().filter(|word| *word != "--daemon").map(|word| format!("\"{word}\"")).collect();
     let script = format!("(while :; do {}; done) </dev/null >/dev/null 2>&1 &", words.join(" "));
     let config = std::fs::read_to_string(scene.world.pitstop.config()).unwrap();
     let plain = format!("start = {direct:?}");
@@ -36,7 +37,8 @@ fn row_12_an_app_that_dies_after_ready_again_and_again_is_taken_out_again() {
     // It goes on crashing, and answers well in between: nobody is fooled.
     let mut last = scene.world.apps[0].pid();
     for _ in 0..2 {
-        last = Some(wait::until("another process", SOON, || scene.world.apps[0].pid().filter(|pid| Some(*pid) != last)));
+        last =
+            Some(wait::until("another process", SOON, || scene.world.apps[0].pid().filter(|pid| Some(*pid) != last)));
         scene.assert_out();
     }
     let outcome = scene.run(&["in", "webA"]);

@@ -25,14 +25,18 @@ fn builder() -> Builder {
     builder.table_line("service", "timeout = \"2s\"").table_line("ready", "timeout = \"2s\"")
 }
 
-/// Not put back by a restart, nor by an `in` that follows, until it serves where it is to serve.
-fn assert_never_put_back(scene: Scene, next_start: &str, why: &str) {
+/// Put back neither by a restart nor by an `in` that follows.
+fn assert_stays_out(scene: &Scene, next_start: &str, why: &str) {
     scene.world.apps[0].at_next_start(&[next_start]);
     let outcome = scene.run(&["restart", "webA"]);
     outcome.assert_code(6).assert_says(&["webA is OUT of rotation", why]);
     assert!(scene.alerts().contains("webA is out of rotation"), "{}", scene.alerts());
     scene.run(&["in", "webA"]).assert_code(6);
     scene.assert_out();
+}
+
+/// Put back once it serves where it is to serve.
+fn assert_can_be_mended(scene: Scene) {
     scene.world.apps[0].at_next_start(&[]);
     scene.run(&["restart", "webA"]).assert_code(0);
     scene.assert_in();
@@ -43,14 +47,16 @@ fn assert_never_put_back(scene: Scene, next_start: &str, why: &str) {
 fn row_21_an_app_bound_to_another_port_is_never_put_back() {
     let _namespace = where_checks_always_pass();
     let scene = Scene::new(builder());
-    assert_never_put_back(scene, "--listen=127.0.0.1:3002", "no new process holds 127.0.0.1:1001");
+    assert_stays_out(&scene, "--listen=127.0.0.1:3002", "no new process holds 127.0.0.1:1001");
+    assert_can_be_mended(scene);
 }
 
 #[test]
 fn row_21_an_app_bound_to_another_address_is_never_put_back() {
     let _namespace = where_checks_always_pass();
     let scene = Scene::new(builder());
-    assert_never_put_back(scene, "--listen=127.0.0.2:1001", "no new process holds 127.0.0.1:1001");
+    assert_stays_out(&scene, "--listen=127.0.0.2:1001", "no new process holds 127.0.0.1:1001");
+    assert_can_be_mended(scene);
 }
 
 /// HAProxy's checks may decide as well, never alone.
@@ -58,7 +64,8 @@ fn row_21_an_app_bound_to_another_address_is_never_put_back() {
 fn row_21_nor_where_the_checks_of_haproxy_are_to_decide_as_well() {
     let _namespace = where_checks_always_pass();
     let scene = Scene::new(builder().pitstop_line("put_back = \"checked\""));
-    assert_never_put_back(scene, "--listen=127.0.0.1:3002", "no new process holds 127.0.0.1:1001");
+    assert_stays_out(&scene, "--listen=127.0.0.1:3002", "no new process holds 127.0.0.1:1001");
+    assert_can_be_mended(scene);
 }
 
 #[test]
@@ -82,5 +89,7 @@ fn row_21_an_app_whose_probes_look_elsewhere_is_not_put_back_without_its_traffic
     let _namespace = where_checks_always_pass();
     let scene = Scene::new(builder());
     scene.world.pitstop.replace("http://127.0.0.1:1001/health", "http://127.0.0.1:3002/health");
-    assert_never_put_back(scene, "--listen=127.0.0.1:3002", "no new process holds 127.0.0.1:1001");
+    assert_stays_out(&scene, "--listen=127.0.0.1:3002", "no new process holds 127.0.0.1:1001");
+    scene.world.pitstop.replace("http://127.0.0.1:3002/health", "http://127.0.0.1:1001/health");
+    assert_can_be_mended(scene);
 }
