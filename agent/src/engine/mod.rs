@@ -148,7 +148,7 @@ impl<'a> Engine<'a> {
             ports: Ports::new(app),
             sockets: Sockets::new(app.listen, peers),
             service: service::service_for(app, &logs),
-            probes: probe::probes_for(app)?,
+            probes: probe::proof_of(app)?,
             claim: None,
             kills: preflight::Kills::Unknown,
             guarded: BTreeSet::new(),

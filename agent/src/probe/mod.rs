@@ -1,6 +1,6 @@
 //! Proof that the app is healthy: http, tcp, command.
 //!
-//! A [`Requirement`] is one of `[[apps.X.ready]]`, made ready to be tried by [`probes_for`]; [`prove`] tries all of
+//! A [`Requirement`] is one of `[[apps.X.ready]]`, made ready to be tried by [`proof_of`]; [`prove`] tries all of
 //! them until each has passed `rise` times in a row.
 
 mod command;
@@ -12,6 +12,7 @@ mod tcp;
 mod tls;
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -85,6 +86,44 @@ impl ProbeError {
 
     fn because(self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self { source: Some(Box::new(cause)), ..self }
+    }
+}
+
+/// All that must pass before the app takes traffic: its [probes](probes_for), and, where none of them asks the address on which
+/// it takes traffic, a connect to that as well. HAProxy may check another port, and so may the file's probes.
+///
+/// # Errors
+///
+/// As [`probes_for`].
+pub fn proof_of(app: &settings::App) -> Result<Vec<Requirement>, ProbeError> {
+    let mut requirements = probes_for(app)?;
+    let traffic = SocketAddr::new(reached_by(app.listen.ip()), app.listen.port());
+    if !app.ready.iter().any(|probe| asks(&probe.kind, traffic)) {
+        requirements.push(Requirement {
+            probe: Box::new(tcp::Tcp(traffic)),
+            rise: 1,
+            interval: app.ready.iter().map(|probe| probe.interval).min().unwrap_or_default(),
+            timeout: app.ready.iter().map(|probe| probe.timeout).max().unwrap_or_default(),
+        });
+    }
+    Ok(requirements)
+}
+
+/// What an app that listens on every address is asked at.
+fn reached_by(listen: IpAddr) -> IpAddr {
+    match listen {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        address => address,
+    }
+}
+
+/// Whether a probe connects to this address. A name is not resolved: one connect too many does no harm.
+fn asks(probe: &ProbeKind, address: SocketAddr) -> bool {
+    match probe {
+        ProbeKind::Http(http) => http.port == address.port() && http.host.parse() == Ok(address.ip()),
+        ProbeKind::Tcp(asked) => *asked == address,
+        ProbeKind::Command(_) => false,
     }
 }
 
