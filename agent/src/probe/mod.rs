@@ -148,3 +148,41 @@ fn requirement(probe: &settings::Probe) -> Result<Requirement, ProbeError> {
         timeout: probe.timeout,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::config;
+
+    /// What an app that listens here and has these probes is asked.
+    fn asked(listen: &str, ready: &str) -> Vec<String> {
+        let text = format!(
+            r#"
+            [balancers.lb1]
+            socket = "/run/haproxy/admin.sock"
+            [apps.web]
+            servers = ["srvs/webA"]
+            listen = "{listen}"
+            service = {{ systemd = "web.service" }}
+            ready = [{ready}]
+            "#
+        );
+        let settings = config::parse("pitstop.toml".as_ref(), &text).unwrap();
+        let proof = proof_of(settings.app("web").unwrap()).unwrap();
+        proof.iter().map(|requirement| requirement.probe.describe()).collect()
+    }
+
+    #[test]
+    fn the_traffic_port_is_asked_once_by_a_probe_of_the_file_or_by_a_connect() {
+        let (http, tcp) = (r#"{ http = "http://127.0.0.1:1000/" }"#, r#"{ tcp = "[::1]:1000" }"#);
+        assert_eq!(asked("127.0.0.1:1000", http), ["GET http://127.0.0.1:1000/ → 200"]);
+        assert_eq!(asked("0.0.0.0:1000", http), ["GET http://127.0.0.1:1000/ → 200"]);
+        assert_eq!(asked("[::1]:1000", tcp), ["connect to [::1]:1000"]);
+        assert_eq!(asked("[::]:1000", tcp), ["connect to [::1]:1000"]);
+        assert_eq!(asked("127.0.0.1:1001", http), ["GET http://127.0.0.1:1000/ → 200", "connect to 127.0.0.1:1001"]);
+        assert_eq!(asked("127.0.0.2:1000", http), ["GET http://127.0.0.1:1000/ → 200", "connect to 127.0.0.2:1000"]);
+        assert_eq!(asked("[::]:1000", r#"{ command = ["/bin/true"] }"#).last().unwrap(), "connect to [::1]:1000");
+    }
+}
