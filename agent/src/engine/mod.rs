@@ -160,7 +160,7 @@ impl<'a> Engine<'a> {
             sockets: Sockets::new(app.listen, peers),
             service: service::service_for(app, &logs, log.run()),
             log,
-            probes: probe::probes_for(app)?,
+            probes: probe::proof_of(app)?,
             claim: None,
             kills: preflight::Kills::Unknown,
             guarded: BTreeSet::new(),
