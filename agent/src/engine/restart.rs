@@ -15,9 +15,15 @@ const ALERT: Duration = Duration::from_secs(10);
 impl Engine<'_> {
     pub(super) async fn restart(&mut self) -> Result<Outcome, Fault> {
         let deadline = Instant::now() + self.app.service.timeout;
-        let before = self.service.identity().await.unwrap_or_default();
         let notify = |note| self.log.service(note);
-        let after = self.service.apply(before.as_ref(), deadline, &notify).await?;
+        // What a dead run began is finished once; what is done after that is a restart as any other.
+        let after = match self.unfinished.take() {
+            Some(left) => self.service.finish(&left, deadline, &notify).await?,
+            None => {
+                let before = self.service.identity().await.unwrap_or_default();
+                self.service.apply(before.as_ref(), deadline, &notify).await?
+            }
+        };
         self.log.record_or_remark(Record::Restarted { process: after.clone() });
         self.after = Some(after);
         Ok(Outcome::Done)
