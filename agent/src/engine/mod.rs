@@ -32,6 +32,7 @@ use self::interrupt::Interrupt;
 use self::log::Log;
 pub use self::preflight::{Finding, Severity};
 use crate::config::settings::App;
+use crate::descriptors;
 use crate::drain::Sighting;
 use crate::drain::sockets::Sockets;
 use crate::events::{Kind, Listener, Trouble};
@@ -209,6 +210,9 @@ impl<'a> Engine<'a> {
                 Err(error) => self.log.remark(format!("the journal can't be written: {error}")),
                 Ok(()) => {}
             }
+        }
+        if step == Step::Restart || leads_to_a_safe_end(step) {
+            descriptors::release();
         }
         self.may_rest = can_be_interrupted(step, self.request.goal);
         let interrupt = self.interrupt.clone();
