@@ -41,6 +41,7 @@ pub use self::preflight::{Finding, Severity};
 use self::recover::Recovery;
 use self::watch::Watched;
 use crate::config::settings::App;
+use crate::descriptors;
 use crate::drain::Sighting;
 use crate::drain::sockets::Sockets;
 use crate::drain::workers::OldWorkers;
@@ -221,9 +222,12 @@ impl<'a> Engine<'a> {
                     let outcome = if step == Step::Restart { Outcome::Untouched } else { Outcome::Failed };
                     return Err(Fault::from(error).with_outcome(outcome));
                 }
-                Err(error) => self.log.remark(format!("the journal can't be written: {error}")),
+                Err(error) => self.log.lose(&error),
                 Ok(()) => {}
             }
+        }
+        if step == Step::Restart || leads_to_a_safe_end(step) {
+            descriptors::release();
         }
         self.may_rest = can_be_interrupted(step, self.request.goal);
         let interrupt = self.interrupt.clone();

@@ -45,6 +45,11 @@ impl Engine<'_> {
             _ if self.owing.is_empty() => format!("pitstop: {} is out of rotation: {what}", self.app.name),
             _ => format!("pitstop: {} is not back on {}: {what}", self.app.name, self.owing.join(", ")),
         };
+        self.say_aloud(message).await
+    }
+
+    /// Runs `on_alert` with `message` as its last argument.
+    pub(super) async fn say_aloud(&mut self, message: String) -> Result<Outcome, Fault> {
         tracing::error!(app = %self.app.name, "{message}");
         if self.app.on_alert.is_empty() {
             return Ok(Outcome::Done);
