@@ -220,7 +220,7 @@ impl Watched {
 
     fn is_silent(&mut self, error: RotationError, log: &Log<'_>) -> Result<Look, Ended> {
         if self.silent.is_none() {
-            log.remark(format!("{}: unknown is not drained, so it is waited for", super::fault::chain(&error)));
+            log.remark(format!("{}; it is asked again", super::fault::chain(&error)));
         }
         let since = *self.silent.get_or_insert_with(Instant::now);
         if since.elapsed() < SILENCE { Ok(Look { poll: None, steady: false }) } else { Err(Ended::Silent(error)) }
