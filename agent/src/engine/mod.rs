@@ -416,9 +416,10 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// Before the stop a run may be broken off and undone; from the stop on it must be finished.
+/// Before the stop a run may be broken off and undone; from the stop on it must be finished, and so must a recovery.
 fn can_be_interrupted(step: Step, goal: Goal) -> bool {
     match step {
+        _ if goal == Goal::Recover => false,
         Step::Preflight
         | Step::Soften
         | Step::Settle

@@ -315,7 +315,7 @@ impl Engine<'_> {
         findings
     }
 
-    fn inspect_kills(&mut self, configs: &Configs) -> Vec<Finding> {
+    pub(super) fn inspect_kills(&mut self, configs: &Configs) -> Vec<Finding> {
         self.kills = match self.app.drain.kills_on_down {
             Some(true) => Kills::Yes,
             Some(false) => Kills::No,

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::advice::Configs;
 use super::fault::chain;
 use super::{Engine, Fault};
 use crate::config::settings::App;
@@ -136,6 +137,7 @@ impl Engine<'_> {
         if let Some(ports) = &mut self.ports {
             ports.find().await?;
         }
+        self.inspect_kills(&Configs::read(&self.app.balancers));
         Ok(Outcome::Done)
     }
 
