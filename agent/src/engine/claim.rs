@@ -19,7 +19,7 @@ impl Engine<'_> {
             reason: self.request.reason.clone(),
             step: None,
         };
-        let claim = Claim::take(&self.request.state_dir, app, holder)?;
+        let claim = Claim::take(&self.request.state_dir, app, holder).await?;
         self.is_still_owing()?;
         self.log.open(Journal::open(&self.request.state_dir, app, self.log.run())?);
         self.claim = Some(claim);
