@@ -1,6 +1,8 @@
 //! The reload watch: what a reload, or somebody's hand, has undone on a balancer is done again, beside every step from the first
 //! take-out intent to the put-back.
 
+mod keep;
+
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 

@@ -297,6 +297,11 @@ impl Admin {
         others
     }
 
+    /// Goes on for a run that has made this move, and is over or dead: where a reload has undone it, that shows.
+    pub fn told(&mut self, step: Move) {
+        self.asserted = Some(step).filter(|_| !self.read_only);
+    }
+
     /// On the way back HAProxy's checks decide, where it has any, when an entry is up.
     pub fn leave_to_checks(&mut self) {
         for found in self.entries.iter_mut().filter_map(|entry| entry.found.as_mut()) {
