@@ -92,7 +92,7 @@ fn a_lease_that_runs_out_puts_a_healthy_app_back_and_its_keeper_goes() {
     let scene = Scene::new(World::builder().redirects(Redirects::ByPitstop));
     let began = Instant::now();
     let out = scene.world.pitstop.run(&["out", "webA", "--for", "4s", "--reason", "new disk"]);
-    out.assert_code(0).assert_says(&["out of rotation", "for 4s"]);
+    out.assert_code(0).assert_says(&["out of rotation", "in 4s, or by `pitstop in webA`"]);
     assert!(scene.is_out() && keeper(&scene.world).is_some());
     let status = scene.world.pitstop.run(&["status", "webA"]);
     status.assert_code(0).assert_says(&["lease: out by", "new disk", "left", "keeper: at work"]);
