@@ -122,7 +122,8 @@ impl Admin {
             // The ids are those of another process.
             Ok(_)
             | Err(RotationError::HaProxy {
-                source: haproxy::Error { kind: ErrorKind::NoSuchRow { .. }, .. }, ..
+                source: haproxy::Error { kind: ErrorKind::NoSuchRow { .. } | ErrorKind::NoSuchBackend(_), .. },
+                ..
             }) => {
                 self.states().await?;
                 self.patiently(|| self.poll_once()).await?
