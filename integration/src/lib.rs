@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`world`] | the standard scene in one call: HAProxy, three apps with main and backup entries, load, pitstop |
 //! | [`netns`] | a network namespace for a test's thread, and further hosts joined to it |
+//! | [`machine`] | a further host with a systemd of its own, that can be rebooted |
 //! | [`sandbox`] | namespaces for a whole program, gone with it whatever ends it |
 //! | [`haproxy`] | a HAProxy of a chosen version, and its configuration |
 //! | [`app`] | our strict app (`testapp`), which cuts what is in flight when stopped |
@@ -33,6 +34,7 @@ pub mod binaries;
 pub mod content;
 pub mod haproxy;
 pub mod load;
+pub mod machine;
 pub mod netns;
 pub mod pitstop;
 pub mod real_app;
