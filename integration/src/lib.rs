@@ -12,6 +12,7 @@
 //! | [`real_app`] | gunicorn and nginx |
 //! | [`load`] | steady load (`testload`) in which every request is checked |
 //! | [`pitstop`] | the built `pitstop`, run from outside |
+//! | [`ssh`] | logins over the network, and a server for them |
 //! | [`request`] | one request or one held connection, followed closely |
 //! | [`content`] | what the apps answer and the clients expect |
 //! | [`binaries`] | where programs are |
@@ -40,6 +41,7 @@ pub mod pitstop;
 pub mod real_app;
 pub mod request;
 pub mod sandbox;
+pub mod ssh;
 pub mod terminal;
 pub mod wait;
 pub mod world;

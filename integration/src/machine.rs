@@ -19,6 +19,9 @@ use crate::{binaries, wait};
 const BOOT: Duration = Duration::from_secs(60);
 /// Longer than systemd waits for what does not end, see [`STOP_LIMIT`].
 const END: Duration = Duration::from_secs(60);
+/// Disks are small, and in memory: what is an overlay itself, as a container's files are, can't hold the upper layer of one.
+const DISKS: &str = "/dev/shm";
+const JOURNAL: &str = "[Journal]\nStorage=volatile\n";
 /// Neither a service nor a process of nobody's holds up a shutdown longer.
 const STOP_LIMIT: &str = "[Manager]\nDefaultTimeoutStopSec=5s\n";
 
@@ -44,16 +47,17 @@ impl Machine {
     #[expect(clippy::new_without_default, reason = "a new host is no default")]
     pub fn new() -> Self {
         let host = Host::new();
-        let disk = tempfile::Builder::new().prefix("pitstop-disk-").tempdir().expect("create a disk");
+        let disk = tempfile::Builder::new().prefix("pitstop-disk-").tempdir_in(DISKS).expect("create a disk");
         for folder in ["upper", "work", "root"] {
             std::fs::create_dir(disk.path().join(folder)).expect("create a folder of the disk");
         }
         let machine = Self { host, disk, nspawn: None, init: 0 };
         machine.write("/etc/systemd/system.conf.d/limits.conf", STOP_LIMIT);
+        machine.write("/etc/systemd/journald.conf.d/storage.conf", JOURNAL);
         machine
     }
 
-    /// Where a file of this machine is for us.
+    /// Where a file of this machine is for us. No absolute link may be on the way: it would lead to our own files.
     pub fn path(&self, file: &str) -> PathBuf {
         let root = match self.nspawn {
             Some(_) => PathBuf::from(format!("/proc/{}/root", self.init)),
@@ -112,9 +116,9 @@ impl Machine {
             .spawn()
             .expect("start a container");
         let nspawn = i32::try_from(child.id()).expect("process ids fit");
-        let child = self.nspawn.insert(child);
+        self.nspawn = Some(child);
         self.init = wait::until("the container's init", BOOT, || {
-            assert!(child.try_wait().expect("wait for a container").is_none(), "see {}", disk.display());
+            assert!(wait::is_running(nspawn), "the container ended:\n{}", self.console());
             wait::children(nspawn).into_iter().find(|child| is_init(*child))
         });
         wait::until("systemd has started everything", BOOT, || {

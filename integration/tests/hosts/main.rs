@@ -12,6 +12,7 @@
 
 mod scene;
 
+mod login_ends;
 mod row_10_restart_fails;
 mod row_23_host_reboot;
 mod row_25_no_bus;

@@ -1,11 +1,9 @@
 //! Without D-Bus systemd can't be asked to restart anything, and without polkit only root is heard: said before the take-out, and undone
 //! where it comes later.
 
-use integration::pitstop::Run;
-use integration::request::Held;
 use integration::wait;
 
-use crate::scene::{SLOW, SOON, Scene, frontend};
+use crate::scene::{SLOW, SOON, Scene};
 
 const BUS: [&str; 2] = ["dbus.socket", "dbus.service"];
 
@@ -56,19 +54,11 @@ fn row_25_a_dead_polkit_is_said_before_the_app_is_taken_out() {
     scene.assert_nothing_failed();
 }
 
-/// A run that rests in its drain.
-fn draining(scene: &Scene) -> (Run, Held) {
-    let sticky = Held::conversation(frontend(), "SERVER=A");
-    let run = scene.start(&["restart", "webA"]);
-    scene.haproxy.wait_for_status("srvs/webA", "MAINT", SOON);
-    (run, sticky)
-}
-
 #[test]
 fn row_25_a_bus_that_dies_before_the_restart_undoes_it() {
     let scene = Scene::new("", "");
     let before = scene.main_pid();
-    let (run, sticky) = draining(&scene);
+    let (run, sticky) = scene.draining();
     scene.stop_bus();
     drop(sticky);
     run.wait().assert_code(5).assert_says(&["D-Bus", "webA was not stopped"]);
@@ -82,10 +72,7 @@ fn row_25_a_bus_that_dies_before_the_restart_undoes_it() {
 fn row_25_a_bus_that_dies_during_the_restart_leaves_the_app_out_and_says_so_until_it_is_back() {
     let scene = Scene::new("", "");
     let before = scene.main_pid();
-    scene.machine.write(SLOW, "");
-    scene.starts();
-    let run = scene.start(&["restart", "webA"]);
-    wait::until("the start", SOON, || (scene.starts() > 0).then_some(()));
+    let run = scene.restarting();
     scene.stop_bus();
     run.wait().assert_code(6).assert_says(&["the bus hung up before the job's end"]);
     scene.assert_out();

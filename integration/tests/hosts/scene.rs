@@ -9,6 +9,7 @@ use integration::load::{Load, Options};
 use integration::machine::Machine;
 use integration::netns::Namespace;
 use integration::pitstop::{Outcome, Run};
+use integration::request::Held;
 use integration::wait;
 
 /// Longer than anything that is waited for here takes on a loaded machine.
@@ -20,6 +21,8 @@ const ALERTS: &str = "/var/log/alerts";
 pub(crate) const SLOW: &str = "/run/slow";
 /// As long as it is there, a start fails.
 pub(crate) const BROKEN: &str = "/run/broken";
+/// The app's.
+pub(crate) const PIDFILE: &str = "/run/web.pid";
 /// Where each start leaves a line.
 const STARTS: &str = "/run/starts";
 /// What pitstop's package installs.
@@ -35,15 +38,21 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Everything is in and healthy, the redirect by `pitstop in`. `unit` and `app` are further lines of `web.service`'s section
-    /// `Unit` and of `[apps.webA.service]`.
-    pub(crate) fn new(unit: &str, app: &str) -> Self {
+    /// Everything is in and healthy, the redirect by `pitstop in`. `unit` has further lines for the section `Unit` of `web.service`,
+    /// `service` for `[apps.webA.service]`.
+    pub(crate) fn new(unit: &str, service: &str) -> Self {
+        Self::furnished(unit, &format!("systemd = \"web.service\"\n{service}"), |_| ())
+    }
+
+    /// With all of `[apps.webA.service]`, where `LISTEN` stands for the app's address, and what else the machine needs to have.
+    pub(crate) fn furnished(unit: &str, service: &str, furnish: impl FnOnce(&Machine)) -> Self {
         let namespace = Namespace::new();
         let mut machine = Machine::new();
         let (near, listen) = (machine.host.near(), SocketAddr::new(machine.host.far(), 1001));
         machine.install("web.service", &web_service(listen, unit));
         machine.install("pitstop-recover.service", RECOVER);
-        machine.write("/etc/pitstop/pitstop.toml", &pitstop_toml(SocketAddr::new(near, 9999), listen, app));
+        machine.write("/etc/pitstop/pitstop.toml", &pitstop_toml(SocketAddr::new(near, 9999), listen, service));
+        furnish(&machine);
         machine.boot();
         let neighbour = App::new("webB", SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1002)).started();
         let haproxy = Haproxy::start(Version::System, config(SocketAddr::new(near, 9999), listen, neighbour.listen()));
@@ -89,14 +98,26 @@ impl Scene {
         self.machine.read(ALERTS)
     }
 
-    /// Waits until the journal has this text.
-    pub(crate) fn wait_for_journal(&self, text: &str) {
-        let journal = "/var/lib/pitstop/apps/webA/journal";
-        wait::until(text, SOON, || self.machine.read(journal).contains(text).then_some(()));
+    /// A run that rests in its drain, with nothing left on the app but one who sticks.
+    pub(crate) fn draining(&self) -> (Run, Held) {
+        let sticky = Held::conversation(frontend(), "SERVER=A");
+        let run = self.start(&["restart", "webA"]);
+        self.haproxy.wait_for_status(ENTRIES[0], "MAINT", SOON);
+        wait::until("nobody but the one who sticks", SOON, || (self.in_flight() == 1).then_some(()));
+        (run, sticky)
+    }
+
+    /// A run that has told systemd to restart the app, whose start does not go on.
+    pub(crate) fn restarting(&self) -> Run {
+        self.machine.write(SLOW, "");
+        self.starts();
+        let run = self.start(&["restart", "webA"]);
+        wait::until("the start", SOON, || (self.starts() > 0).then_some(()));
+        run
     }
 
     /// Sessions and queued requests of `webA`.
-    pub(crate) fn in_flight(&self) -> u64 {
+    fn in_flight(&self) -> u64 {
         ENTRIES.iter().map(|entry| self.haproxy.in_flight(entry)).sum()
     }
 
@@ -128,7 +149,7 @@ impl Scene {
 }
 
 /// Where clients go.
-pub(crate) fn frontend() -> SocketAddr {
+fn frontend() -> SocketAddr {
     SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8000)
 }
 
@@ -137,7 +158,7 @@ fn web_service(listen: SocketAddr, unit: &str) -> String {
         "[Unit]\n{unit}\n\
          [Service]\n\
          ExecStartPre=/bin/sh -c 'echo >>{STARTS}; while test -e {SLOW}; do sleep 0.1; done; test ! -e {BROKEN}'\n\
-         ExecStart=/usr/bin/testapp --name=webA --listen={listen}\n"
+         ExecStart=/usr/bin/testapp --name=webA --listen={listen} --pidfile={PIDFILE}\n"
     )
 }
 
@@ -154,6 +175,7 @@ fn config(admin: SocketAddr, listen: SocketAddr, neighbour: SocketAddr) -> Confi
 }
 
 fn pitstop_toml(admin: SocketAddr, listen: SocketAddr, service: &str) -> String {
+    let service = service.replace("LISTEN", &listen.to_string());
     format!(
         r#"
 [balancers.lb1]
@@ -168,10 +190,10 @@ check_port = 2001
 [apps.webA.drain]
 kills_on_down = false
 [apps.webA.service]
-systemd = "web.service"
 {service}
 [[apps.webA.ready]]
 http = "http://{listen}/health"
+timeout = "20s"
 "#
     )
 }
