@@ -38,6 +38,7 @@ pub mod pitstop;
 pub mod real_app;
 pub mod request;
 pub mod sandbox;
+pub mod sweep;
 pub mod terminal;
 pub mod wait;
 pub mod world;

@@ -1,0 +1,313 @@
+//! System calls as they are seen from outside: a name, and what it is about in words that are the same in every run.
+
+use std::collections::HashMap;
+use std::io::IoSliceMut;
+use std::path::Path;
+
+use nix::libc::{self, c_long};
+use nix::sys::ptrace;
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::unistd::Pid;
+
+/// So much of what is written is looked at.
+const GLANCE: usize = 2048;
+/// So much of it is in a call's subject.
+const SHOWN: usize = 100;
+
+/// A call that is about to be made, on a file, a socket, or a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// As in section 2 of the manual.
+    pub name: &'static str,
+    /// The path, the peer or the words it is about; without figures, which differ from run to run.
+    pub subject: String,
+    /// The step that begins with this call: the one that pitstop writes into its claim.
+    pub begins: Option<String>,
+    /// Whether it makes, changes, sends or removes something, be it in a file.
+    pub acts: bool,
+}
+
+/// Where a call says what it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// A path, which is this argument.
+    Path(usize),
+    /// An open file or socket, which is the first argument.
+    Descriptor,
+    /// The same; the second argument is what is written, the third how much.
+    Data,
+    /// The same; the second argument is a list of pieces, of which the first is looked at.
+    Pieces,
+    /// The same; the second argument is an address, the third its length.
+    Address,
+    /// Nothing that can be told.
+    Nothing,
+}
+
+type Known = (c_long, &'static str, About, bool);
+
+macro_rules! table {
+    ($name:ident: $($number:ident $about:expr, $acts:expr;)*) => {
+        const $name: &[Known] = &[$((libc::$number, stringify!($number), $about, $acts),)*];
+    };
+}
+
+// Number, name, what it is about, and whether it acts. What is not here touches nothing outside the process: memory,
+// waiting, clocks, signal masks, identity.
+table! { CALLS:
+    SYS_openat About::Path(1), false;
+    SYS_openat2 About::Path(1), false;
+    SYS_newfstatat About::Path(1), false;
+    SYS_statx About::Path(1), false;
+    SYS_faccessat About::Path(1), false;
+    SYS_faccessat2 About::Path(1), false;
+    SYS_readlinkat About::Path(1), false;
+    SYS_mkdirat About::Path(1), true;
+    SYS_unlinkat About::Path(1), true;
+    SYS_renameat About::Path(1), true;
+    SYS_renameat2 About::Path(1), true;
+    SYS_symlinkat About::Path(0), true;
+    SYS_linkat About::Path(1), true;
+    SYS_fchmodat About::Path(1), true;
+    SYS_fchownat About::Path(1), true;
+    SYS_utimensat About::Path(1), true;
+    SYS_truncate About::Path(0), true;
+    SYS_statfs About::Path(0), false;
+    SYS_chdir About::Path(0), false;
+    SYS_execve About::Path(0), true;
+    SYS_read About::Descriptor, false;
+    SYS_readv About::Descriptor, false;
+    SYS_pread64 About::Descriptor, false;
+    SYS_getdents64 About::Descriptor, false;
+    SYS_lseek About::Descriptor, false;
+    SYS_fstat About::Descriptor, false;
+    SYS_fcntl About::Descriptor, false;
+    SYS_ioctl About::Descriptor, false;
+    SYS_close About::Descriptor, false;
+    SYS_write About::Data, true;
+    SYS_pwrite64 About::Data, true;
+    SYS_writev About::Pieces, true;
+    SYS_fsync About::Descriptor, true;
+    SYS_fdatasync About::Descriptor, true;
+    SYS_ftruncate About::Descriptor, true;
+    SYS_fallocate About::Descriptor, true;
+    SYS_fchmod About::Descriptor, true;
+    SYS_fchown About::Descriptor, true;
+    SYS_flock About::Descriptor, true;
+    SYS_socket About::Nothing, false;
+    SYS_socketpair About::Nothing, false;
+    SYS_pipe2 About::Nothing, false;
+    SYS_bind About::Address, false;
+    SYS_connect About::Address, false;
+    SYS_listen About::Descriptor, false;
+    SYS_accept4 About::Descriptor, false;
+    SYS_getsockname About::Descriptor, false;
+    SYS_getpeername About::Descriptor, false;
+    SYS_getsockopt About::Descriptor, false;
+    SYS_setsockopt About::Descriptor, false;
+    SYS_shutdown About::Descriptor, false;
+    SYS_sendto About::Data, false;
+    SYS_sendmsg About::Descriptor, false;
+    SYS_recvfrom About::Descriptor, false;
+    SYS_recvmsg About::Descriptor, false;
+    SYS_clone About::Nothing, true;
+    SYS_clone3 About::Nothing, true;
+    SYS_pidfd_open About::Nothing, false;
+    SYS_pidfd_send_signal About::Nothing, true;
+    SYS_kill About::Nothing, true;
+    SYS_wait4 About::Nothing, false;
+    SYS_waitid About::Nothing, false;
+    SYS_exit_group About::Nothing, false;
+}
+
+#[cfg(target_arch = "x86_64")]
+table! { OLD_CALLS:
+    SYS_open About::Path(0), false;
+    SYS_creat About::Path(0), true;
+    SYS_stat About::Path(0), false;
+    SYS_lstat About::Path(0), false;
+    SYS_access About::Path(0), false;
+    SYS_readlink About::Path(0), false;
+    SYS_mkdir About::Path(0), true;
+    SYS_rmdir About::Path(0), true;
+    SYS_unlink About::Path(0), true;
+    SYS_rename About::Path(0), true;
+    SYS_link About::Path(0), true;
+    SYS_symlink About::Path(0), true;
+    SYS_chmod About::Path(0), true;
+    SYS_chown About::Path(0), true;
+    SYS_getdents About::Descriptor, false;
+    SYS_dup2 About::Descriptor, false;
+    SYS_pipe About::Nothing, false;
+    SYS_fork About::Nothing, true;
+    SYS_vfork About::Nothing, true;
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+const OLD_CALLS: &[Known] = &[];
+
+/// The calling convention's part of the registers: number and first arguments.
+#[cfg(target_arch = "x86_64")]
+fn arguments(task: Pid) -> Option<(c_long, [u64; 3])> {
+    let registers = ptrace::getregs(task).ok()?;
+    Some((c_long::try_from(registers.orig_rax).ok()?, [registers.rdi, registers.rsi, registers.rdx]))
+}
+
+#[cfg(target_arch = "aarch64")]
+fn arguments(task: Pid) -> Option<(c_long, [u64; 3])> {
+    let registers = ptrace::getregs(task).ok()?.regs;
+    Some((c_long::try_from(registers[8]).ok()?, [registers[0], registers[1], registers[2]]))
+}
+
+/// Reads the calls of one process.
+#[derive(Debug)]
+pub(super) struct Reader {
+    process: Pid,
+    names: Names,
+    /// What each descriptor was last told: an answer is known by its question.
+    said: HashMap<u64, String>,
+}
+
+impl Reader {
+    pub(super) fn new(process: Pid, names: Names) -> Self {
+        Self { process, names, said: HashMap::new() }
+    }
+
+    pub(super) fn process(&self) -> Pid {
+        self.process
+    }
+
+    /// The call that a stopped thread of the process is about to make; `None` where it has just made one, or makes one that
+    /// touches nothing outside the process.
+    pub(super) fn read(&mut self, task: Pid) -> Option<Call> {
+        if ptrace::syscall_info(task).ok()?.op != libc::PTRACE_SYSCALL_INFO_ENTRY {
+            return None;
+        }
+        let (number, arguments) = arguments(task)?;
+        let &(_, name, about, acts) = CALLS.iter().chain(OLD_CALLS).find(|(known, ..)| *known == number)?;
+        let name = name.trim_start_matches("SYS_");
+        let mut call = Call { name, subject: String::new(), begins: None, acts };
+        match about {
+            About::Path(place) => call.subject = self.path(arguments[place]),
+            About::Nothing => {}
+            _ => self.read_descriptor(&mut call, about, arguments)?,
+        }
+        call.subject = call.subject.trim().chars().take(SHOWN).collect();
+        Some(call)
+    }
+
+    fn read_descriptor(
+        &mut self,
+        call: &mut Call,
+        about: About,
+        [descriptor, address, length]: [u64; 3],
+    ) -> Option<()> {
+        let link = std::fs::read_link(format!("/proc/{}/fd/{descriptor}", self.process));
+        let link = link.map(|link| link.to_string_lossy().into_owned()).unwrap_or_default();
+        // Events and timers of the runtime: its own affair.
+        if link.starts_with("anon_inode:") {
+            return None;
+        }
+        let is_file = link.starts_with('/');
+        call.acts &= is_file;
+        let length = usize::try_from(length).unwrap_or(usize::MAX).min(GLANCE);
+        let data = match about {
+            About::Data => self.memory(address, length),
+            About::Pieces => self.first_piece(address),
+            About::Address => {
+                let peer = self.names.plain(&peer(&self.memory(address, length)));
+                self.said.insert(descriptor, peer.clone());
+                call.subject = peer;
+                return Some(());
+            }
+            _ => {
+                let said = self.said.get(&descriptor).filter(|_| !is_file).map_or("", String::as_str);
+                call.subject = format!("{} {said}", self.names.plain(&link));
+                if call.name == "close" {
+                    self.said.remove(&descriptor);
+                }
+                return Some(());
+            }
+        };
+        let data = String::from_utf8(data).unwrap_or_else(|_| "binary".to_owned());
+        if link.ends_with("/claim") {
+            call.begins = Some(step(&data).unwrap_or("claim").to_owned());
+        }
+        // What a journal's line begins with differs from run to run.
+        let words = self.names.plain(data.split_once("\"record\":").map_or(&data, |(_, record)| record));
+        if !is_file {
+            let said = self.said.entry(descriptor).or_default();
+            *said = match said.split_once(':') {
+                Some((peer, _)) => format!("{peer}: {words}"),
+                None => format!("{said}: {words}"),
+            };
+            call.subject = format!("{} {said}", self.names.plain(&link));
+        } else {
+            call.subject = format!("{} {words}", self.names.plain(&link));
+        }
+        Some(())
+    }
+
+    fn path(&self, address: u64) -> String {
+        let bytes = self.memory(address, 256);
+        self.names.plain(&until_nul(&bytes))
+    }
+
+    /// struct iovec: address and length.
+    fn first_piece(&self, address: u64) -> Vec<u8> {
+        let vector = self.memory(address, 16);
+        let Some((base, length)) = vector.first_chunk::<8>().zip(vector.last_chunk::<8>()) else { return vector };
+        let length = usize::try_from(u64::from_ne_bytes(*length)).unwrap_or(usize::MAX);
+        self.memory(u64::from_ne_bytes(*base), length.min(GLANCE))
+    }
+
+    fn memory(&self, address: u64, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        let remote = RemoteIoVec { base: usize::try_from(address).unwrap_or(0), len: length };
+        let read = process_vm_readv(self.process, &mut [IoSliceMut::new(&mut bytes)], &[remote]).unwrap_or(0);
+        bytes.truncate(read);
+        bytes
+    }
+}
+
+fn peer(address: &[u8]) -> String {
+    let [low, high, rest @ ..] = address else { return String::new() };
+    match i32::from(u16::from_ne_bytes([*low, *high])) {
+        libc::AF_UNIX => until_nul(rest),
+        libc::AF_INET | libc::AF_INET6 => "inet".to_owned(),
+        libc::AF_NETLINK => "netlink".to_owned(),
+        _ => "another family".to_owned(),
+    }
+}
+
+fn until_nul(bytes: &[u8]) -> String {
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// The step that a claim's record names.
+fn step(claim: &str) -> Option<&str> {
+    let (_, rest) = claim.split_once("\"step\":\"")?;
+    rest.split_once('"').map(|(step, _)| step)
+}
+
+/// What is called by a name of its own, since its path differs from world to world.
+#[derive(Debug, Clone, Default)]
+pub struct Names(Vec<(String, &'static str)>);
+
+impl Names {
+    /// From now on the path is shown as `name`, which has no figures.
+    pub fn call(&mut self, path: &Path, name: &'static str) {
+        self.0.push((path.display().to_string(), name));
+    }
+
+    /// The words of a text, without those that have figures in them or may be hexadecimal figures.
+    fn plain(&self, text: &str) -> String {
+        let text = self.0.iter().fold(text.to_owned(), |text, (path, name)| text.replace(path, name));
+        let separator = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+        let has_figures = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit());
+        let may_be_figures = |word: &str| word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let words = text.split(separator).filter(|word| !may_be_figures(word) && !has_figures(word));
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
