@@ -15,6 +15,7 @@
 //! | [`service`] | restarting the app, one file per manager |
 //! | [`probe`] | proof that the app is healthy |
 //! | [`process`] | processes as the kernel sees them: identity, who holds a listening socket |
+//! | [`text`] | text from outside, safe for a terminal |
 //! | [`haproxy`] | the admin socket: codec, commands, replies, client |
 //!
 //! Dependencies point one way: `cli` sees `engine` and its events, `engine` sees the traits of the drivers,
@@ -32,3 +33,4 @@ pub mod process;
 pub mod rotation;
 pub mod run;
 pub mod service;
+pub mod text;

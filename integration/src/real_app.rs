@@ -54,57 +54,36 @@ pub enum Worker {
     Gthread,
 }
 
-/// A gunicorn daemon; ended on drop with all its workers, successors included.
+/// A daemon with a pid file; ended on drop with all its workers, successors included.
 #[derive(Debug)]
-pub struct Gunicorn {
-    name: String,
+pub struct RealApp {
     listen: SocketAddr,
-    worker: Worker,
     folder: TempDir,
+    start_command: Vec<String>,
+    /// Ends master and workers at once.
+    end: Signal,
 }
 
-impl Gunicorn {
-    /// Not started yet.
-    pub fn new(name: &str, listen: SocketAddr, worker: Worker) -> Self {
-        let folder = new_folder();
+impl RealApp {
+    /// A gunicorn, not started yet.
+    pub fn gunicorn(name: &str, listen: SocketAddr, worker: Worker) -> Self {
+        let (folder, path) = new_folder();
         std::fs::write(folder.path().join("app.py"), WSGI).expect("write the WSGI app");
-        Self { name: name.to_owned(), listen, worker, folder }
-    }
-
-    /// Where it takes traffic.
-    pub fn listen(&self) -> SocketAddr {
-        self.listen
-    }
-
-    /// The pid file of its master; a successor after USR2 writes `pid.2` beside it until the old master has gone.
-    pub fn pidfile(&self) -> PathBuf {
-        self.folder.path().join("pid")
-    }
-
-    /// Its master, as the pid file says.
-    pub fn pid(&self) -> Option<i32> {
-        wait::read_pid(&self.pidfile())
-    }
-
-    /// The command that starts it as a daemon.
-    pub fn start_command(&self) -> Vec<String> {
-        let (class, threads) = match self.worker {
-            Worker::Sync => ("sync", "1"),
-            Worker::Gthread => ("gthread", "8"),
+        let (class, workers, threads) = match worker {
+            Worker::Sync => ("sync", "8", "1"),
+            Worker::Gthread => ("gthread", "2", "8"),
         };
-        let folder = binaries::text(self.folder.path());
-        let workers = if self.worker == Worker::Sync { "8" } else { "2" };
-        [
+        let start_command = [
             &binaries::text(&binaries::tool("gunicorn", "test")),
             "--daemon",
             "--chdir",
-            &folder,
+            &path,
             "--bind",
-            &self.listen.to_string(),
+            &listen.to_string(),
             "--pid",
-            &binaries::text(&self.pidfile()),
+            &format!("{path}/pid"),
             "--error-logfile",
-            &format!("{folder}/log"),
+            &format!("{path}/log"),
             "--worker-class",
             class,
             "--workers",
@@ -112,77 +91,26 @@ impl Gunicorn {
             "--threads",
             threads,
             "--env",
-            &format!("APP_NAME={}", self.name),
+            &format!("APP_NAME={name}"),
             "app:application",
         ]
         .map(str::to_owned)
-        .into()
+        .into();
+        Self { listen, folder, start_command, end: Signal::SIGQUIT }
     }
 
-    /// Starts it, and waits until it is healthy.
-    pub fn started(self) -> Self {
-        run(&self.start_command());
-        wait::until("gunicorn is healthy", START, || {
-            (self.pid().is_some() && status_of(self.listen, "/health") == Some(200)).then_some(())
-        });
-        self
-    }
-}
-
-impl Drop for Gunicorn {
-    fn drop(&mut self) {
-        // QUIT ends master and workers at once.
-        for pidfile in [self.pidfile(), self.folder.path().join("pid.2"), self.folder.path().join("pid.oldbin")] {
-            end(wait::read_pid(&pidfile), Signal::SIGQUIT);
-        }
-    }
-}
-
-/// An nginx that serves static pages: `/health`, `/fast`, and `/slow`, which takes about two seconds. The load asks for
-/// these with `static_site`. Ended on drop.
-#[derive(Debug)]
-pub struct Nginx {
-    listen: SocketAddr,
-    folder: TempDir,
-}
-
-impl Nginx {
-    /// Not started yet.
-    pub fn new(listen: SocketAddr) -> Self {
-        let folder = new_folder();
-        let path = binaries::text(folder.path());
+    /// An nginx that serves static pages, not started yet: `/health`, `/fast`, and `/slow`, which takes about two seconds. The
+    /// load asks for these with `static_site`.
+    pub fn nginx(listen: SocketAddr) -> Self {
+        let (folder, path) = new_folder();
         let page = content::body(content::STATIC_ID, content::STATIC_BYTES);
         for name in ["fast", "slow"] {
             std::fs::write(folder.path().join(name), &page).expect("write a page");
         }
-        let config = format!(
-            "daemon on;
-            worker_processes 2;
-            user root;
-            pid {path}/pid;
-            error_log {path}/log;
-            events {{ worker_connections 1024; }}
-            http {{
-                access_log off;
-                default_type application/octet-stream;
-                client_body_temp_path {path}/body;
-                proxy_temp_path {path}/proxy;
-                fastcgi_temp_path {path}/fastcgi;
-                uwsgi_temp_path {path}/uwsgi;
-                scgi_temp_path {path}/scgi;
-                server {{
-                    listen {listen};
-                    root {path};
-                    add_header X-App nginx;
-                    add_header X-Pid $pid;
-                    location = /health {{ return 200 \"ok\\n\"; }}
-                    location = /slow {{ limit_rate 32k; }}
-                }}
-            }}
-            "
-        );
-        std::fs::write(folder.path().join("nginx.conf"), config).expect("write nginx.conf");
-        Self { listen, folder }
+        std::fs::write(folder.path().join("nginx.conf"), nginx_config(listen, &path)).expect("write nginx.conf");
+        let nginx = binaries::text(&binaries::tool("nginx", "test"));
+        let start_command = [&nginx, "-e", &format!("{path}/log"), "-c", &format!("{path}/nginx.conf")];
+        Self { listen, folder, start_command: start_command.map(str::to_owned).into(), end: Signal::SIGTERM }
     }
 
     /// Where it takes traffic.
@@ -190,7 +118,7 @@ impl Nginx {
         self.listen
     }
 
-    /// The pid file of its master.
+    /// The pid file of its master; gunicorn's successor after USR2 writes `pid.2` beside it until the old master has gone.
     pub fn pidfile(&self) -> PathBuf {
         self.folder.path().join("pid")
     }
@@ -202,37 +130,61 @@ impl Nginx {
 
     /// The command that starts it as a daemon.
     pub fn start_command(&self) -> Vec<String> {
-        let path = binaries::text(self.folder.path());
-        [
-            &binaries::text(&binaries::tool("nginx", "test")),
-            "-e",
-            &format!("{path}/log"),
-            "-c",
-            &format!("{path}/nginx.conf"),
-        ]
-        .map(str::to_owned)
-        .into()
+        self.start_command.clone()
     }
 
     /// Starts it, and waits until it is healthy.
     pub fn started(self) -> Self {
-        run(&self.start_command());
-        wait::until("nginx is healthy", START, || {
+        run(&self.start_command);
+        wait::until("the app is healthy", START, || {
             (self.pid().is_some() && status_of(self.listen, "/health") == Some(200)).then_some(())
         });
         self
     }
 }
 
-impl Drop for Nginx {
+impl Drop for RealApp {
     fn drop(&mut self) {
-        // TERM ends master and workers at once.
-        end(self.pid(), Signal::SIGTERM);
+        // After USR2 a successor (`pid.2`) or the old master (`pid.oldbin`) stands beside it.
+        for name in ["pid", "pid.2", "pid.oldbin"] {
+            end(wait::read_pid(&self.folder.path().join(name)), self.end);
+        }
     }
 }
 
-fn new_folder() -> TempDir {
-    tempfile::Builder::new().prefix("pitstop-app-").tempdir().expect("create a folder for an app")
+fn nginx_config(listen: SocketAddr, path: &str) -> String {
+    format!(
+        "daemon on;
+        worker_processes 2;
+        user root;
+        pid {path}/pid;
+        error_log {path}/log;
+        events {{ worker_connections 1024; }}
+        http {{
+            access_log off;
+            default_type application/octet-stream;
+            client_body_temp_path {path}/body;
+            proxy_temp_path {path}/proxy;
+            fastcgi_temp_path {path}/fastcgi;
+            uwsgi_temp_path {path}/uwsgi;
+            scgi_temp_path {path}/scgi;
+            server {{
+                listen {listen};
+                root {path};
+                add_header X-App nginx;
+                add_header X-Pid $pid;
+                location = /health {{ return 200 \"ok\\n\"; }}
+                location = /slow {{ limit_rate 32k; }}
+            }}
+        }}
+        "
+    )
+}
+
+fn new_folder() -> (TempDir, String) {
+    let folder = tempfile::Builder::new().prefix("pitstop-app-").tempdir().expect("create a folder for an app");
+    let path = binaries::text(folder.path());
+    (folder, path)
 }
 
 fn run(command: &[String]) {

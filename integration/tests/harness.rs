@@ -17,7 +17,7 @@ use integration::app::{App, status_of};
 use integration::haproxy::{Backend, Config, Haproxy, Mode, Server, Version};
 use integration::load::{Load, Options};
 use integration::netns::{Host, Namespace};
-use integration::real_app::{Gunicorn, Nginx, Worker};
+use integration::real_app::{RealApp, Worker};
 use integration::wait;
 use integration::world::{Redirects, World};
 use nix::sys::signal::Signal;
@@ -158,8 +158,8 @@ fn an_app_takes_other_options_at_its_next_start() {
 #[test]
 fn gunicorn_and_nginx_serve_what_the_load_expects() {
     let _namespace = Namespace::new();
-    let gunicorn = Gunicorn::new("g", address("127.0.0.1:1001"), Worker::Gthread).started();
-    let nginx = Nginx::new(address("127.0.0.1:1002")).started();
+    let gunicorn = RealApp::gunicorn("g", address("127.0.0.1:1001"), Worker::Gthread).started();
+    let nginx = RealApp::nginx(address("127.0.0.1:1002")).started();
     let listen = address("127.0.0.1:8000");
     let static_listen = address("127.0.0.1:8001");
     let config = Config::new(Mode::Http)

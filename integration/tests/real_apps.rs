@@ -15,7 +15,7 @@ use integration::haproxy::{Backend, Config, Haproxy, Mode, Server, Version};
 use integration::load::{Load, Options};
 use integration::netns::Namespace;
 use integration::pitstop::Pitstop;
-use integration::real_app::{Gunicorn, Nginx, Worker};
+use integration::real_app::{RealApp, Worker};
 use integration::request::ask;
 use integration::{app, wait};
 
@@ -76,9 +76,9 @@ struct Change {
     answers: i32,
 }
 
-fn gunicorn(worker: Worker, service: impl Fn(&Gunicorn) -> String) -> Change {
+fn gunicorn(worker: Worker, service: impl Fn(&RealApp) -> String) -> Change {
     let _namespace = Namespace::new();
-    let web = Gunicorn::new("webA", address(1001), worker).started();
+    let web = RealApp::gunicorn("webA", address(1001), worker).started();
     let _other = app::App::new("webB", address(1002)).started();
     let (_haproxy, pitstop) = balance([address(1001), address(1002)], &service(&web));
     let master = web.pid().unwrap();
@@ -134,8 +134,8 @@ fn gunicorn_ends_by_term_and_is_started() {
 #[test]
 fn nginx_reloads_by_hup() {
     let _namespace = Namespace::new();
-    let web = Nginx::new(address(1001)).started();
-    let _other = Nginx::new(address(1002)).started();
+    let web = RealApp::nginx(address(1001)).started();
+    let _other = RealApp::nginx(address(1002)).started();
     let service = format!("pidfile = {:?}\naction = \"reload\"", web.pidfile());
     let (_haproxy, pitstop) = balance([address(1001), address(1002)], &service);
     let master = web.pid().unwrap();

@@ -42,6 +42,13 @@ Exit codes:
   6  the app stays out of rotation, or is in on some balancers only
   7  stuck: needs a person";
 
+const RECOVER_CODES: &str = "\
+Exit codes:
+  0  nothing is owing (any more)
+  4  another run holds an app
+  6  an app stays out of rotation, or is in on some balancers only
+  7  stuck: needs a person";
+
 /// What goes to stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -60,6 +67,12 @@ pub(super) enum Command {
     /// Proves an app healthy and puts it in rotation; also sets the redirect at boot
     #[command(after_help = EXIT_CODES)]
     In(InOptions),
+    /// Finishes or undoes what died in the middle, and pays what is owing; for the boot, and after any mishap
+    #[command(after_help = RECOVER_CODES)]
+    Recover {
+        /// Only these apps
+        apps: Vec<String>,
+    },
     /// Shows every app: in or out on each balancer, what is in flight, the process, the last run
     Status {
         /// Only these apps

@@ -56,11 +56,12 @@ async fn inspect(app: &App, arguments: &Arguments) -> Result<Vec<Finding>, CliEr
         reason: None,
         strict: false,
         force: false,
+        lease: None,
         adopt_rules: false,
         state_dir: arguments.state_dir.clone(),
     };
     let interrupt = Interrupt::never();
-    Ok(Engine::new(app, request, &mut Silence, interrupt)?.inspect().await)
+    Ok(Engine::new(app, request, &mut Silence, interrupt)?.check().await)
 }
 
 /// Findings as lines; the good ones only where asked for.

@@ -9,6 +9,8 @@ use super::args::Format;
 use super::printer;
 use crate::config::{ConfigError, UnknownApp};
 use crate::engine::{BuildError, fault};
+use crate::journal::JournalError;
+use crate::run::Ending;
 
 /// Why a command could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +24,8 @@ pub enum CliError {
     Build(#[from] BuildError),
     #[error("{0}")]
     Usage(String),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     #[error("could not start")]
     Start { source: std::io::Error },
     #[error("could not write to {}", path.display())]
@@ -52,6 +56,8 @@ impl CliError {
         match self {
             Self::Config(_) | Self::UnknownApp(_) | Self::Build(_) | Self::Usage(_) => 2,
             Self::Start { .. } | Self::Write { .. } => 1,
+            // What is owing can't be known.
+            Self::Journal(_) => Ending::Stuck.exit_code(),
         }
     }
 
@@ -79,6 +85,7 @@ impl CliError {
             Self::Config(error) => error.hint.clone(),
             Self::UnknownApp(error) => Some(error.hint()),
             Self::Build(BuildError::Probe(error)) => error.hint.clone(),
+            Self::Journal(error) => error.hint(),
             Self::Usage(_) | Self::Start { .. } | Self::Write { .. } => None,
         }
     }

@@ -9,6 +9,7 @@ mod pit_stop;
 mod printer;
 mod progress;
 mod receipt;
+mod recover;
 mod status;
 
 use std::process::ExitCode;
@@ -57,6 +58,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Restart(options) => pit_stop::run_out(&arguments, Goal::Restart, options).await,
         Command::Out(options) => pit_stop::run_out(&arguments, Goal::Out, options).await,
         Command::In(options) => pit_stop::run_in(&arguments, options).await,
+        Command::Recover { apps } => recover::run(&arguments, apps).await,
         Command::Status { apps } => status::run(&arguments, apps).await,
         Command::Check { apps } => check::run(&arguments, apps).await,
         Command::Completions { shell } => {

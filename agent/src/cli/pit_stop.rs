@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::args::{Arguments, InOptions, OutOptions, RunOptions};
 use super::aside::{self, Aside};
 use super::progress::{Display, JsonLines};
-use super::{CliError, printer, receipt};
+use super::{CliError, printer, receipt, recover};
 use crate::config;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::{Engine, Report, Request, Severity};
@@ -32,6 +32,7 @@ fn request(arguments: &Arguments, goal: Goal, options: &RunOptions) -> Request {
         reason: options.reason.clone(),
         strict: false,
         force: false,
+        lease: None,
         adopt_rules: false,
         state_dir: arguments.state_dir.clone(),
     }
@@ -47,23 +48,36 @@ async fn perform(arguments: &Arguments, request: Request, options: &RunOptions) 
     } else {
         Interrupt::listen(told_to_stop).map_err(|source| CliError::Start { source })?
     };
-    let json = arguments.is_json();
-    let mut display =
-        Aside::new(move || if json { Box::new(JsonLines) as Box<dyn Listener> } else { Box::new(Display::new()) });
+    let mut display = display(arguments);
+    if !options.dry_run
+        && let Some(report) = recover::before_a_run(arguments, app, &mut display, &interrupt).await?
+    {
+        return Ok(ended(arguments, display, report));
+    }
     let engine = Engine::new(app, request, &mut display, interrupt)?;
     if options.dry_run {
         return Ok(dry_run(engine, arguments.is_json()).await);
     }
     let report = engine.run().await;
-    display.finish();
-    let code = report.ending.exit_code();
-    if !json {
-        aside::say_last(move || conclude(&report));
-    }
-    Ok(ExitCode::from(code))
+    Ok(ended(arguments, display, report))
 }
 
-fn told_to_stop(times: u32) {
+/// Where the events go.
+pub(super) fn display(arguments: &Arguments) -> Aside {
+    let json = arguments.is_json();
+    Aside::new(move || if json { Box::new(JsonLines) as Box<dyn Listener> } else { Box::new(Display::new()) })
+}
+
+fn ended(arguments: &Arguments, display: Aside, report: Report) -> ExitCode {
+    display.finish();
+    let code = report.ending.exit_code();
+    if !arguments.is_json() {
+        aside::say_last(move || conclude(&report));
+    }
+    ExitCode::from(code)
+}
+
+pub(super) fn told_to_stop(times: u32) {
     let words = match times {
         1 => "stopping where it is safe: undone before the restart, finished after it (once more: stop at once)",
         _ => "stopping at once",
@@ -72,7 +86,7 @@ fn told_to_stop(times: u32) {
 }
 
 /// The trouble and its hint on stderr; the state, and what the run cost, on stdout.
-fn conclude(report: &Report) {
+pub(super) fn conclude(report: &Report) {
     if let Some(trouble) = &report.trouble {
         let (word, colour) = if report.ending.exit_code() == 0 { ("note", "36") } else { ("error", "31") };
         let word = printer::paint(&std::io::stderr(), colour, word);
@@ -115,7 +129,7 @@ async fn dry_run(mut engine: Engine<'_>, json: bool) -> ExitCode {
 }
 
 /// Who calls: the user, and from where where that is known.
-fn who() -> String {
+pub(super) fn who() -> String {
     let uid = nix::unistd::getuid();
     let user = match std::env::var("SUDO_USER") {
         Ok(user) if uid.is_root() => format!("{user} (sudo)"),

@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
+pub(super) use crate::text::{escape, escape_lines};
+
 /// A line on stdout.
 pub(super) fn out(line: &str) {
     // A reader that went away must not end a run half-way.
@@ -29,14 +31,4 @@ pub(super) fn takes_colours(stream: &impl IsTerminal) -> bool {
 /// Text in a colour or style (SGR, ECMA-48 8.3.117), where the stream takes colours.
 pub(super) fn paint(stream: &impl IsTerminal, colour: &str, text: &str) -> String {
     if takes_colours(stream) { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
-}
-
-/// Text from outside, safe for a terminal: control characters are shown, not obeyed.
-pub(super) fn escape(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
-}
-
-/// As [`escape`], but keeps line breaks.
-pub(super) fn escape_lines(text: &str) -> String {
-    text.lines().map(escape).collect::<Vec<_>>().join("\n")
 }

@@ -14,7 +14,9 @@ pub(super) fn lines(receipt: &Receipt) -> Vec<String> {
     }
     for (name, delta) in &receipt.balancers {
         let least = if delta.complete { "" } else { "at least " };
-        lines.push(format!("{}: {least}{}", printer::escape(name), counted(&delta.counters)));
+        let exposed = delta.exposed_ms.map(|ms| format!(", exposed for at most {ms} ms after a reload"));
+        let exposed = exposed.unwrap_or_default();
+        lines.push(format!("{}: {least}{}{exposed}", printer::escape(name), counted(&delta.counters)));
     }
     if !receipt.balancers.is_empty() {
         let (failed, complete) = receipt.failed();

@@ -134,9 +134,9 @@ fn run_of(app: &App, arguments: &Arguments) -> Option<String> {
     if let Some(holder) = Claim::holder(&arguments.state_dir, name) {
         return Some(holder.to_string());
     }
-    match journal::last_run(&arguments.state_dir, name) {
-        Ok(last) => last.map(|last| match last.records.last() {
-            Some(Record::End { ending }) => format!("{} ended: {}", last.run, ending.name()),
+    match journal::history(&arguments.state_dir, name) {
+        Ok(history) => history.last().map(|last| match last.records.last() {
+            Some(Record::End { ending, .. }) => format!("{} ended: {}", last.run, ending.name()),
             _ => format!("{} was INTERRUPTED: `pitstop in {name}` proves the app and puts it back", last.run),
         }),
         Err(error) => Some(format!("unknown: {}", fault::chain(&error))),

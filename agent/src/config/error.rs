@@ -5,6 +5,8 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::text::escape;
+
 /// So much of a long line is shown, in characters.
 const SHOWN: usize = 100;
 /// So much of what is wrong, in characters: it may quote the file.
@@ -166,17 +168,4 @@ fn last(text: &str, count: usize) -> String {
         None if skipped > 0 => "…".to_owned(),
         _ => text.to_owned(),
     }
-}
-
-/// Makes control and invisible characters visible, so that the text can't steer a terminal.
-pub(super) fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\t' => safe.push(' '),
-            '"' | '\'' | '\\' => safe.push(character),
-            _ => safe.extend(character.escape_debug()),
-        }
-    }
-    safe
 }

@@ -9,7 +9,7 @@ use super::error::Fault;
 use super::suggest;
 
 /// One line for each key whose value needs showing.
-const EXAMPLES: [(&str, &str); 48] = [
+const EXAMPLES: [(&str, &str); 50] = [
     ("socket", r#"socket = "/run/haproxy/admin.sock" or "tcp:10.0.0.5:9999""#),
     ("master", r#"master = "/run/haproxy/master.sock""#),
     ("config", r#"config = "/etc/haproxy/haproxy.cfg""#),
@@ -57,6 +57,8 @@ const EXAMPLES: [(&str, &str); 48] = [
     ("interval", r#"interval = "10ms""#),
     ("timeout", r#"timeout = "60s""#),
     ("min_up", r#"min_up = 1 or "50%""#),
+    ("min_weight", r#"min_weight = "50%""#),
+    ("count_backups", "count_backups = true"),
     ("from", r#"from = "10%""#),
 ];
 

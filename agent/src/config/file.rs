@@ -7,10 +7,12 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::settings::{Action, Guard, Label, OnTimeout, PutBack, RedirectDriver, SignalName, Unlisted, Unreachable};
+use super::settings::{
+    Action, Guard, Label, MinUp, OnTimeout, PutBack, RedirectDriver, SignalName, Unlisted, Unreachable,
+};
 use super::value::{
-    AbsolutePath, Choice, Command, Count, Duration, Endpoint, HeaderText, HeaderWord, MinUp, Percent, Port,
-    PositiveDuration, ServerName, Status, Text, UnitName, Url,
+    AbsolutePath, Choice, Command, Count, Duration, Endpoint, HeaderText, HeaderWord, Percent, Port, PositiveDuration,
+    ServerName, Status, Text, UnitName, Url,
 };
 use crate::haproxy::{Address, ServerId};
 
@@ -161,11 +163,14 @@ pub(super) struct Probe {
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct GuardTable {
     pub(super) min_up: MinUp,
+    pub(super) min_weight: Text<Percent>,
+    pub(super) count_backups: bool,
 }
 
 impl Default for GuardTable {
     fn default() -> Self {
-        Self { min_up: MinUp(Guard::Servers(1)) }
+        let Guard { min_up, min_weight, count_backups } = Guard::default();
+        Self { min_up, min_weight: Text(Percent(min_weight)), count_backups }
     }
 }
 

@@ -380,9 +380,31 @@ pub struct HttpProbe {
     pub insecure: bool,
 }
 
+/// `[apps.X.guard]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// How many other servers must stay up.
+    pub min_up: MinUp,
+    /// How many percent of the backend's weight the other servers that are up must have, 0 to 100.
+    pub min_weight: u8,
+    /// Whether `backup` entries count as well.
+    pub count_backups: bool,
+}
+
+impl Guard {
+    /// Asks for nothing.
+    pub const NONE: Self = Self { min_up: MinUp::Servers(0), min_weight: 0, count_backups: false };
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self { min_up: MinUp::Servers(1), ..Self::NONE }
+    }
+}
+
 /// `min_up`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Guard {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MinUp {
     /// So many other servers must stay up.
     Servers(u32),
     /// So many percent of the backend's configured entries, rounded up.

@@ -4,7 +4,8 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::error::{ConfigError, escape};
+use super::error::ConfigError;
+use crate::text::escape;
 
 /// Group and others may write.
 const SHARED: u32 = 0o022;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use haproxy_cfg::{Config, OnMarkedUp, ParseError, Proxy};
 
@@ -20,23 +21,39 @@ pub(super) struct Configs(BTreeMap<Label, Result<Config, ConfigError>>);
 /// Why a balancer's configuration tells nothing.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConfigError {
-    #[error("the file can't be read")]
-    Unreadable(#[from] io::Error),
-    #[error("the file can't be understood")]
+    #[error("its configuration {} can't be read", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("its configuration can't be understood")]
     Unparsable(#[from] ParseError),
+}
+
+impl ConfigError {
+    /// What to type next.
+    fn hint(&self, balancer: &Label) -> String {
+        let key = format!("`config` in [balancers.{balancer}]");
+        let kind = match self {
+            Self::Unreadable { source, .. } => source.kind(),
+            Self::Unparsable(_) => {
+                return format!("`haproxy -c -f FILE` tells whether HAProxy takes it; else leave out {key}");
+            }
+        };
+        match kind {
+            io::ErrorKind::NotFound => format!("correct {key}, or leave it out where the file is on another host"),
+            io::ErrorKind::PermissionDenied => format!("let the user who runs pitstop read it, or leave out {key}"),
+            io::ErrorKind::IsADirectory => format!("name one file as {key}, the one with the app's backends"),
+            _ => format!("look at {key}"),
+        }
+    }
 }
 
 impl Configs {
     /// Reads them.
     pub(super) fn read(balancers: &[Balancer]) -> Self {
-        let read = |balancer: &Balancer| {
+        let read_one = |balancer: &Balancer| {
             let path = balancer.config.as_ref()?;
-            let config = fs::read_to_string(path)
-                .map_err(ConfigError::from)
-                .and_then(|text| Ok(Config::parse(&path.display().to_string(), &text)?));
-            Some((balancer.name.clone(), config))
+            Some((balancer.name.clone(), read(path)))
         };
-        Self(balancers.iter().filter_map(read).collect())
+        Self(balancers.iter().filter_map(read_one).collect())
     }
 
     /// That of one balancer, if it tells anything.
@@ -55,8 +72,7 @@ impl Engine<'_> {
                 Some(Ok(config)) => findings.extend(inspect(self.app, balancer.name.as_str(), config)),
                 Some(Err(error)) => {
                     let what = format!("balancer {}: {}", balancer.name, fault::chain(error));
-                    let hint = format!("look at `config` in [balancers.{}]", balancer.name);
-                    findings.push(Finding::warning(what, hint));
+                    findings.push(Finding::warning(what, error.hint(&balancer.name)));
                 }
             }
         }
@@ -76,6 +92,11 @@ impl Engine<'_> {
             })
             .collect()
     }
+}
+
+fn read(path: &Path) -> Result<Config, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    Ok(Config::parse(&path.display().to_string(), &text)?)
 }
 
 fn inspect(app: &App, balancer: &str, config: &Config) -> Vec<Finding> {
@@ -216,6 +237,10 @@ mod tests {
         let balancer = app.balancers.first_mut().unwrap();
         balancer.config = Some(path.clone());
         assert!(Configs::read(&app.balancers).of(app.balancers.first().unwrap()).is_none());
+        let unreadable = super::read(&path).unwrap_err();
+        let (what, hint) = (fault::chain(&unreadable), unreadable.hint(&"lb1".parse().unwrap()));
+        assert!(what.contains(&path.display().to_string()) && what.contains("No such file"), "{what}");
+        assert!(hint.contains("`config` in [balancers.lb1]"), "{hint}");
         fs::write(&path, "backend srvs\n").unwrap();
         let configs = Configs::read(&app.balancers);
         fs::remove_file(&path).unwrap();

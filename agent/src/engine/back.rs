@@ -105,7 +105,10 @@ impl Engine<'_> {
             self.log.acts_or_remark(ports.place(), &ports.acts(Move::PutBack));
             open_again(ports, &self.log).await?;
         }
-        self.claim_entries();
+        self.balancers.append(&mut self.lost);
+        if self.recovery.is_none() {
+            self.claim_entries();
+        }
         for balancer in &self.balancers {
             self.log.acts_or_remark(balancer.place(), &balancer.acts(Move::PutBack));
         }
@@ -220,6 +223,10 @@ impl Engine<'_> {
 
     /// Restores exactly what was found. Every part is tried; the errors are collected.
     pub(super) async fn undo(&mut self) -> Result<Outcome, Fault> {
+        self.balancers.append(&mut self.lost);
+        if self.recovery.is_some() {
+            self.prove_before_undo().await;
+        }
         let mut results = Vec::new();
         if let Some(ports) = &mut self.ports {
             self.log.acts_or_remark(ports.place(), &ports.acts(Move::Restore));
@@ -228,8 +235,19 @@ impl Engine<'_> {
         for balancer in &self.balancers {
             self.log.acts_or_remark(balancer.place(), &balancer.acts(Move::Restore));
         }
-        results.extend(join_all(self.balancers.iter_mut().map(|balancer| balancer.make(Move::Restore))).await);
-        all_well(results)?;
+        let made = join_all(self.balancers.iter_mut().map(|balancer| async {
+            let made = balancer.make(Move::Restore).await;
+            (balancer.name().to_owned(), made)
+        }));
+        for (name, made) in made.await {
+            if made.is_err() {
+                self.owing.push(name);
+            }
+            results.push(made);
+        }
+        let only_silent = results.iter().filter_map(|made| made.as_ref().err()).all(RotationError::is_unreachable);
+        let outcome = if only_silent { Outcome::Partly } else { Outcome::Failed };
+        all_well(results).map_err(|fault| fault.with_outcome(outcome))?;
         Ok(Outcome::Done)
     }
 

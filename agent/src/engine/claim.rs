@@ -1,9 +1,9 @@
 //! The ends of a run: the claim with what is found, and its release.
 
+use super::fault::chain;
 use super::{Engine, Fault};
-use crate::journal::{Claim, Holder, Journal, Record};
+use crate::journal::{Claim, Holder, Journal, Record, Recovers, Until};
 use crate::process;
-use crate::rotation::admin::Admin;
 use crate::run::Outcome;
 
 impl Engine<'_> {
@@ -27,7 +27,17 @@ impl Engine<'_> {
             who: self.request.who.clone(),
             reason: self.request.reason.clone(),
             boot_id: process::boot_id().unwrap_or_default(),
+            until: self.request.lease.map(Until::after),
+            recovers: self.recovery.as_ref().map(|recovery| Recovers { run: recovery.of.clone(), from: recovery.run }),
         })?;
+        if let Some(recovery) = self.recovery.clone() {
+            self.adopt(&recovery).await?;
+            self.found_out = self.is_out();
+            if !recovery.died {
+                self.record_found().await?;
+            }
+            return Ok(Outcome::Done);
+        }
         // Once more, for another run may have ended since the preflight.
         for balancer in &mut self.balancers {
             balancer.find().await?;
@@ -40,16 +50,25 @@ impl Engine<'_> {
             ports.find().await?;
         }
         self.found_out = self.is_out();
+        self.record_found().await?;
+        for balancer in &mut self.balancers {
+            balancer.count().await?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// What undo is to restore, on disk.
+    pub(super) async fn record_found(&mut self) -> Result<(), Fault> {
         let process = self.service.identity().await.unwrap_or_default();
         let named = self.app.balancers.iter().map(|balancer| &balancer.name);
-        let found = |name: &str| self.balancers.iter().find(|balancer| balancer.name() == name).map(Admin::found);
+        let found =
+            |name: &str| self.balancers.iter().find(|balancer| balancer.name() == name).map(|found| found.found());
         self.log.record(Record::Found {
             balancers: named.filter_map(|name| Some((name.clone(), found(name.as_str())?))).collect(),
             redirect: self.ports.as_ref().and_then(|ports| ports.found()),
             process,
         })?;
-        self.poll().await?;
-        Ok(Outcome::Done)
+        Ok(())
     }
 
     /// Whether nothing that we could take out is in: no redirect, and maintenance on every balancer that we write to.
@@ -57,16 +76,17 @@ impl Engine<'_> {
         let written = || self.balancers.iter().filter(|balancer| !balancer.is_read_only());
         let redirect = self.ports.as_ref().map(|ports| ports.found() != Some(false));
         redirect != Some(true)
-            && written().all(Admin::is_left_alone)
+            && written().all(|balancer| balancer.is_left_alone())
             && (redirect.is_some() || written().next().is_some())
     }
 
     /// The last counters for the receipt. The claim itself is given back when the run is over.
     pub(super) async fn release(&mut self) -> Result<Outcome, Fault> {
-        let polled = self.poll().await;
-        if let Err(fault) = polled {
-            self.counted = false;
-            self.log.remark(format!("the receipt is not complete: {}", fault.trouble.what));
+        for balancer in &mut self.balancers {
+            if let Err(error) = balancer.count().await {
+                self.counted = false;
+                self.log.remark(format!("the receipt is not complete: {}", chain(&error)));
+            }
         }
         Ok(Outcome::Done)
     }

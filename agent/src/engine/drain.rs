@@ -1,18 +1,15 @@
 //! The waits on the way out: until those who stick may be moved, and until nothing is in flight. Meanwhile what a reload, or
-//! somebody's hand, has undone is done again.
+//! somebody's hand, has undone is done again (see `watch`).
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
-
 use super::preflight::Kills;
+use super::watch::Watched;
 use super::{Engine, Fault};
 use crate::config::settings::OnTimeout;
 use crate::drain::{Pace, Sighting};
 use crate::events::Kind;
-use crate::rotation::admin::Poll;
-use crate::rotation::{Move, Rotation};
 use crate::run::Outcome;
 
 /// How often in a row everything must be quiet, from the same HAProxy process.
@@ -23,9 +20,6 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 /// How much longer than its deadline a wait may take in which HAProxy is reloaded again and again.
 const RELOADS: Duration = Duration::from_secs(10);
-
-/// How often somebody's `ready` is overruled.
-const OVERRULED: u32 = 3;
 
 impl Engine<'_> {
     /// Those who stick are let go on for `sticky_grace`. Where going down kills sessions (unknown counts as yes), they are
@@ -123,7 +117,8 @@ impl Engine<'_> {
                 Fault::new(Outcome::Failed, format!("the kernel's socket table can't be read: {error}"), None)
             })?;
             // Where counters can be read, idle is quiet. An old worker's can't be, and what it holds may be a websocket.
-            let idle_after = match (self.reloaded, self.is_blind()) {
+            let reloaded = self.balancers.iter().any(Watched::was_reloaded);
+            let idle_after = match (reloaded, self.is_blind()) {
                 (true, _) => Duration::MAX,
                 (false, true) => self.app.drain.idle_after,
                 (false, false) => Duration::ZERO,
@@ -132,72 +127,6 @@ impl Engine<'_> {
         }
         sightings.retain(|sighting| !sighting.left.is_empty());
         Ok((sightings, steady))
-    }
-
-    /// Polls every balancer; what a reload or somebody's hand has undone is done again.
-    pub(super) async fn watch(&mut self) -> Result<(Vec<(String, Poll)>, bool), Fault> {
-        let polls = self.poll().await?;
-        let mut steady = true;
-        for (name, poll) in polls.iter().filter(|(_, poll)| poll.changed) {
-            let Some(balancer) = self.balancers.iter_mut().find(|balancer| balancer.name() == name) else { continue };
-            if poll.reloaded && !self.reloaded {
-                self.reloaded = true;
-                self.log.remark(
-                    "sessions in the old worker can't be seen: the kernel's connections count until they are closed",
-                );
-            }
-            let Some(asserted) = balancer.asserted() else { continue };
-            let states = balancer.states().await?;
-            if balancer.shows_all(&states, asserted) {
-                continue;
-            }
-            steady = false;
-            if poll.reloaded {
-                self.log.remark(format!("{name} was reloaded (now pid {}): out again", poll.info.pid));
-            } else {
-                self.overruled += 1;
-                if self.overruled > OVERRULED {
-                    let what = format!("somebody puts the app back on {name} again and again");
-                    return Err(Fault::new(Outcome::Failed, what, Some("find out who, then try again".to_owned())));
-                }
-                self.log.remark(format!("somebody has put the app back on {name}: out again"));
-            }
-            if poll.reloaded {
-                self.log.acts(name, &balancer.acts_remember(&states))?;
-                balancer.remember(&states).await?;
-            }
-            // Where going down kills sessions, the new clients of the meantime are let finish first.
-            let again = if self.kills == Kills::No { asserted } else { Move::Soften };
-            balancer.make(again).await?;
-            if again != asserted {
-                self.to_take_out.insert(name.clone());
-            }
-        }
-        for balancer in &mut self.balancers {
-            if self.to_take_out.contains(balancer.name()) {
-                steady = false;
-                if balancer.take_out_if_quiet().await? {
-                    self.to_take_out.remove(balancer.name());
-                }
-            }
-        }
-        Ok((polls, steady))
-    }
-
-    /// Polls every balancer once, and notes the counters for the receipt.
-    pub(super) async fn poll(&mut self) -> Result<Vec<(String, Poll)>, Fault> {
-        let polls = join_all(self.balancers.iter_mut().map(|balancer| async {
-            let poll = balancer.poll().await;
-            (balancer.name().to_owned(), poll)
-        }))
-        .await;
-        let mut seen = Vec::new();
-        for (name, poll) in polls {
-            let poll = poll?;
-            self.ledgers.entry(name.clone()).or_default().note(poll.info.pid, poll.counters());
-            seen.push((name, poll));
-        }
-        Ok(seen)
     }
 
     pub(super) async fn shutdown_sessions(&mut self) -> Result<Outcome, Fault> {

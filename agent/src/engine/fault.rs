@@ -78,7 +78,7 @@ impl From<ClaimError> for Fault {
 
 impl From<TooFew> for Fault {
     fn from(error: TooFew) -> Self {
-        Self::new(Outcome::BelowGuard, error.to_string(), Some(TooFew::HINT.to_owned()))
+        Self::new(Outcome::BelowGuard, error.to_string(), Some(error.hint().to_owned()))
     }
 }
 

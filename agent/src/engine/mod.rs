@@ -2,17 +2,21 @@
 //!
 //! | file | steps |
 //! |---|---|
-//! | [`preflight`] | what is looked at before anything is touched; also all of `pitstop check` |
+//! | [`preflight`] | what is looked at before anything is touched; also most of `pitstop check` |
+//! | `check` | what only `pitstop check` looks at: whether the app is healthy now |
 //! | `claim` | claim, release |
 //! | `out` | soften, take out, await out, last look |
 //! | `drain` | settle, drain, shutdown sessions: the waits, and what is done again meanwhile |
 //! | `restart` | restart, revert, alert |
 //! | `back` | ready, put back, await in, undo, pull back |
+//! | `watch` | what a reload has undone is done again, beside every step while the app is out |
+//! | [`recover`] | where a run that died, or left something owing, goes on |
 //! | [`log`] | journal and events, in this order |
 //! | [`interrupt`] | Ctrl-C and signals |
 
 mod advice;
 mod back;
+mod check;
 mod claim;
 mod drain;
 pub mod fault;
@@ -21,16 +25,21 @@ pub mod log;
 mod out;
 mod plan;
 pub mod preflight;
+pub mod recover;
 mod restart;
+mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use self::fault::Fault;
 use self::interrupt::Interrupt;
 use self::log::Log;
 pub use self::preflight::{Finding, Severity};
+use self::recover::Recovery;
+use self::watch::Watched;
 use crate::config::settings::App;
 use crate::drain::Sighting;
 use crate::drain::sockets::Sockets;
@@ -40,7 +49,7 @@ use crate::journal::{Claim, Debt, Record};
 use crate::probe::{self, Requirement};
 use crate::rotation::admin::Admin;
 use crate::rotation::ports::Ports;
-use crate::run::{Ending, Goal, Ledger, Outcome, Policy, Receipt, Run, Step, StepTime};
+use crate::run::{Ending, Goal, Outcome, Policy, Receipt, Run, Step, StepTime};
 use crate::service::{self, Identity, Service};
 
 /// What is asked of the engine.
@@ -56,6 +65,8 @@ pub struct Request {
     pub strict: bool,
     /// Do not ask the guard.
     pub force: bool,
+    /// For how long an `out` is wanted; `None`: until somebody says `in`.
+    pub lease: Option<Duration>,
     /// Replace foreign rules on the check port by ours.
     pub adopt_rules: bool,
     /// Where journals and claims live.
@@ -79,10 +90,14 @@ pub struct Report {
 pub struct Engine<'a> {
     app: &'a App,
     request: Request,
-    log: Log<'a>,
+    log: Arc<Log<'a>>,
     interrupt: Interrupt,
     /// Balancers with a socket that answers.
-    balancers: Vec<Admin>,
+    balancers: Vec<Watched>,
+    /// Balancers that were given up in this run; they are tried again on the way back.
+    lost: Vec<Watched>,
+    /// What a run for [`Goal::Recover`] recovers.
+    recovery: Option<Recovery>,
     ports: Option<Ports>,
     sockets: Sockets,
     service: Box<dyn Service>,
@@ -96,17 +111,10 @@ pub struct Engine<'a> {
     may_rest: bool,
     /// Whether nothing was left in flight before `maint`.
     settled: bool,
-    /// Whether a balancer was reloaded since the run began: an old worker may hold what its counters do not show.
-    reloaded: bool,
-    /// Balancers that are to be taken out again at the next quiet moment.
-    to_take_out: BTreeSet<String>,
-    /// How often somebody's `ready` was overruled.
-    overruled: u32,
     /// What was left in flight when the drain was over.
     left: Vec<Sighting>,
     /// The process that is to be proven and watched.
     after: Option<Identity>,
-    ledgers: BTreeMap<String, Ledger>,
     receipt: Receipt,
     trouble: Option<Trouble>,
     /// Whether the app was found out of rotation everywhere.
@@ -140,11 +148,14 @@ impl<'a> Engine<'a> {
         let addresses = app.balancers.iter().map(|balancer| balancer.addresses.clone()).collect::<Vec<_>>();
         // Where one balancer's addresses are not known, connections may come from anywhere.
         let peers = if addresses.iter().any(Vec::is_empty) { Vec::new() } else { addresses.concat() };
+        let admins = app.balancers.iter().filter_map(|balancer| Admin::new(app, balancer));
         let logs = crate::journal::app_dir(&request.state_dir, app.name.as_str());
         Ok(Self {
-            log: Log::new(app.name.as_str(), listener),
+            log: Arc::new(Log::new(app.name.as_str(), listener)),
             interrupt,
-            balancers: app.balancers.iter().filter_map(|balancer| Admin::new(app, balancer)).collect(),
+            balancers: admins.map(Watched::new).collect(),
+            lost: Vec::new(),
+            recovery: None,
             ports: Ports::new(app),
             sockets: Sockets::new(app.listen, peers),
             service: service::service_for(app, &logs),
@@ -154,12 +165,8 @@ impl<'a> Engine<'a> {
             guarded: BTreeSet::new(),
             may_rest: true,
             settled: false,
-            reloaded: false,
-            to_take_out: BTreeSet::new(),
-            overruled: 0,
             left: Vec::new(),
             after: None,
-            ledgers: BTreeMap::new(),
             receipt: Receipt::default(),
             trouble: None,
             found_out: false,
@@ -175,7 +182,7 @@ impl<'a> Engine<'a> {
     /// Runs to the end.
     pub async fn run(mut self) -> Report {
         let policy = Policy::of(self.app);
-        let mut run = Run::new(self.request.goal);
+        let mut run = self.recovery.as_ref().map_or_else(|| Run::new(self.request.goal), |recovery| recovery.run);
         self.log.publish(Kind::RunStarted { goal: self.request.goal });
         while let Some(step) = run.step {
             let began = Instant::now();
@@ -188,7 +195,10 @@ impl<'a> Engine<'a> {
             }
             run = run.after(outcome, &policy);
             if step == Step::Release {
-                self.log.record_or_remark(Record::End { ending: run.ending });
+                self.log.record_or_remark(Record::End {
+                    ending: run.ending,
+                    out: self.request.goal == Goal::Out || self.leaves_out(),
+                });
             }
         }
         self.claim = None;
@@ -222,7 +232,14 @@ impl<'a> Engine<'a> {
     }
 
     async fn unless_interrupted(&mut self, step: Step) -> Result<Outcome, Fault> {
-        if self.may_rest && self.interrupt.is_asked() { Err(Fault::interrupted()) } else { self.step(step).await }
+        if self.may_rest && self.interrupt.is_asked() {
+            return Err(Fault::interrupted());
+        }
+        match step {
+            // All that time nothing else looks at the balancers.
+            Step::Restart | Step::Ready | Step::Revert | Step::Alert => self.step_while_out(step).await,
+            _ => self.step(step).await,
+        }
     }
 
     /// A pause between two looks. Here, and only here, someone's wish to stop is heard in a step that acts: an act that was begun is
@@ -274,10 +291,10 @@ impl<'a> Engine<'a> {
     }
 
     fn report(&mut self, ending: Ending) -> Report {
-        for (name, ledger) in &self.ledgers {
-            let mut delta = ledger.delta();
-            delta.complete &= self.counted;
-            self.receipt.balancers.insert(name.clone(), delta);
+        for balancer in self.balancers.iter().chain(&self.lost) {
+            let mut delta = balancer.delta();
+            delta.complete &= self.counted && !self.lost.iter().any(|lost| lost.name() == balancer.name());
+            self.receipt.balancers.insert(balancer.name().to_owned(), delta);
         }
         self.add_way_back(ending);
         let state = self.state(ending);
@@ -329,13 +346,16 @@ impl<'a> Engine<'a> {
             (Ending::Done, Goal::Out) => {
                 format!("{app} is out of rotation; still in flight: {}", drain::describe(&self.left))
             }
-            (Ending::Done, Goal::In) => format!("{app} is proven and in rotation"),
+            (Ending::Done, Goal::In | Goal::Recover) => format!("{app} is proven and in rotation"),
             (Ending::Refused, _) => format!("nothing was touched; {app} is as it was"),
             (Ending::Held, _) => format!("nothing was touched; another run has {app}"),
+            (Ending::Undone, Goal::Recover) => {
+                format!("the interrupted run was undone: {app} was not stopped, and everything is as that run found it")
+            }
             (Ending::Undone, Goal::In) => format!("nothing was changed; {app} is as it was found"),
             (Ending::Undone, _) => format!("{app} was not stopped, and everything is as it was found"),
             (Ending::StaysOut, _) => format!("{app} is OUT of rotation and stays out until it is proven healthy"),
-            (Ending::PartlyIn, _) => format!("{app} is proven, but NOT in on {}", self.owing.join(", ")),
+            (Ending::PartlyIn, _) => format!("{app} is NOT back on {}", self.owing.join(", ")),
             (Ending::Stuck, _) => format!("{app} needs a person: it may be out of rotation"),
         };
         if !self.left_alone.is_empty() && ending != Ending::Refused {
@@ -350,7 +370,11 @@ impl<'a> Engine<'a> {
 
     /// Whether the app was out by somebody's wish, and a restart leaves it so.
     fn leaves_out(&self) -> bool {
-        self.request.goal == Goal::Restart && self.found_out && self.owed.is_none()
+        match self.request.goal {
+            Goal::Restart => self.found_out && self.owed.is_none(),
+            Goal::Recover => self.found_out,
+            Goal::Out | Goal::In => false,
+        }
     }
 
     /// Whether there is a balancer whose counters and record can't be read.

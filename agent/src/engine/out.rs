@@ -1,6 +1,5 @@
 //! The way out: soften, take out, await out, last look.
 
-use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
@@ -10,10 +9,8 @@ use futures::future::join_all;
 use super::drain::describe;
 use super::preflight::Kills;
 use super::{Engine, Fault};
-use crate::config::settings::{Guard, OnTimeout};
+use crate::config::settings::OnTimeout;
 use crate::drain::Pace;
-use crate::haproxy::ServerState;
-use crate::rotation::admin::Admin;
 use crate::rotation::{Move, Rotation, RotationError};
 use crate::run::Outcome;
 
@@ -24,11 +21,7 @@ impl Engine<'_> {
     /// The guard is asked again under a lock of this host's runs: several that begin at once all saw the others up.
     pub(super) async fn soften(&mut self) -> Result<Outcome, Fault> {
         let _turn = self.turn().await?;
-        let guard = self.guard();
-        for balancer in &mut self.balancers {
-            let states = balancer.states().await?;
-            guard_is_kept(balancer, &states, &self.guarded, guard).await?;
-        }
+        self.ask_guard().await?;
         self.move_balancers(Move::Soften).await?;
         Ok(Outcome::Done)
     }
@@ -64,17 +57,38 @@ impl Engine<'_> {
         Ok(Outcome::Done)
     }
 
-    /// Maintenance that somebody else sets beside us is left so, and named.
+    /// Maintenance that somebody else sets beside us is left so, written down, and named.
     pub(super) async fn leave_to_others(&mut self, when: &str) -> Result<(), Fault> {
         // Where we could not put it back, the maintenance is our own.
-        let owing = &self.owing;
-        for balancer in self.balancers.iter_mut().filter(|balancer| !owing.iter().any(|name| name == balancer.name())) {
-            for server in balancer.leave_to_others().await? {
-                let name = balancer.name().to_owned();
-                self.log.remark(format!(
-                    "{server} on {name} was put in maintenance by somebody else {when}: it will be left so"
-                ));
-                self.left_alone.push((name, server));
+        let owing = self.owing.clone();
+        let taken = self
+            .ask_all(async |balancer| match owing.iter().any(|name| name == balancer.name()) {
+                true => Ok(Vec::new()),
+                false => balancer.leave_to_others().await,
+            })
+            .await?;
+        for (name, server) in
+            taken.into_iter().flat_map(|(name, taken)| taken.into_iter().map(move |server| (name.clone(), server)))
+        {
+            self.log.remark(format!(
+                "{server} on {name} was put in maintenance by somebody else {when}: it will be left so"
+            ));
+            self.left_alone.push((name, server));
+            self.record_found().await?;
+        }
+        Ok(())
+    }
+
+    /// Asks the guard about the backends in which an entry of the app was up. Once an app may have been stopped it is out anyway.
+    async fn ask_guard(&mut self) -> Result<(), Fault> {
+        if self.recovery.is_some() {
+            return Ok(());
+        }
+        for (name, counts) in self.ask_all(async |balancer| balancer.count_up_now().await).await? {
+            for count in counts {
+                if self.guarded.contains(&(name.clone(), count.backend.clone())) {
+                    count.check(self.guard())?;
+                }
             }
         }
         Ok(())
@@ -87,9 +101,8 @@ impl Engine<'_> {
         let pace = Pace::new();
         loop {
             self.watch().await?;
-            let tried = join_all(self.balancers.iter_mut().map(|balancer| balancer.take_out_if_quiet())).await;
-            let out = tried.into_iter().collect::<Result<Vec<bool>, RotationError>>()?;
-            if out.iter().all(|out| *out) {
+            let out = self.ask_all(async |balancer| balancer.take_out_if_quiet().await).await?;
+            if out.iter().all(|(_, out)| *out) {
                 return Ok(());
             }
             if Instant::now() >= deadline {
@@ -132,7 +145,6 @@ impl Engine<'_> {
     }
 
     async fn await_out_of(&mut self, backups_too: bool, began: Instant, counted: bool) -> Result<(), Fault> {
-        let blind = self.is_blind();
         let must_be_out = began + self.worst_case_out();
         let fall = self.app.redirect.as_ref().map_or(0, |redirect| u64::from(redirect.fall));
         let deadline = must_be_out.max(began + self.app.drain.timeout);
@@ -140,13 +152,9 @@ impl Engine<'_> {
         loop {
             let mut waiting = Vec::new();
             self.watch().await?;
-            for balancer in &mut self.balancers {
-                let states = balancer.states().await?;
-                if !balancer.are_out(&states, backups_too) {
-                    waiting.push(balancer.name().to_owned());
-                }
-            }
-            if blind && Instant::now() < must_be_out {
+            let out = self.ask_all(async |balancer| balancer.is_out(backups_too).await).await?;
+            waiting.extend(out.into_iter().filter(|(_, out)| !out).map(|(name, _)| name));
+            if self.is_blind() && Instant::now() < must_be_out {
                 let refused = match &self.ports {
                     Some(ports) if counted => ports.refused().await?,
                     _ => None,
@@ -170,15 +178,13 @@ impl Engine<'_> {
 
     /// Right before the stop: every balancer's record, and the guard.
     pub(super) async fn last_look(&mut self) -> Result<Outcome, Fault> {
-        let guard = self.guard();
-        for balancer in &mut self.balancers {
-            let states = balancer.states().await?;
-            if !balancer.are_out(&states, true) {
-                let what = format!("{} no longer shows the app out: someone has put it back", balancer.name());
+        for (name, out) in self.ask_all(async |balancer| balancer.is_out(true).await).await? {
+            if !out {
+                let what = format!("{name} no longer shows the app out: someone has put it back");
                 return Err(Fault::new(Outcome::NotOut, what, Some("find out who, then try again".to_owned())));
             }
-            guard_is_kept(balancer, &states, &self.guarded, guard).await?;
         }
+        self.ask_guard().await?;
         Ok(Outcome::Done)
     }
 
@@ -193,7 +199,18 @@ impl Engine<'_> {
     /// Makes one move on every balancer: intents on disk, then all at once. The first error is returned, after all have ended.
     pub(super) async fn move_balancers(&mut self, step: Move) -> Result<(), Fault> {
         self.announce(step)?;
-        all_well(join_all(self.balancers.iter_mut().map(|balancer| balancer.make(step))).await)
+        let made = join_all(self.balancers.iter_mut().map(|balancer| async {
+            let made = balancer.make(step).await;
+            (balancer.name().to_owned(), made)
+        }));
+        let mut failed = Vec::new();
+        for (name, made) in made.await {
+            match made {
+                Err(error) if error.is_unreachable() && self.may_go_without() => self.give_up(&name, error)?,
+                made => failed.push(made),
+            }
+        }
+        all_well(failed)
     }
 
     fn announce(&self, step: Move) -> Result<(), Fault> {
@@ -202,21 +219,6 @@ impl Engine<'_> {
         }
         Ok(())
     }
-}
-
-/// Asks the guard about the backends in which an entry of the app was up.
-async fn guard_is_kept(
-    balancer: &Admin,
-    states: &[ServerState],
-    guarded: &BTreeSet<(String, String)>,
-    guard: Guard,
-) -> Result<(), Fault> {
-    for count in balancer.count_up(states).await? {
-        if guarded.contains(&(balancer.name().to_owned(), count.backend.clone())) {
-            count.check(guard)?;
-        }
-    }
-    Ok(())
 }
 
 /// All errors in one fault, or nothing.

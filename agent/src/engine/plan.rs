@@ -56,7 +56,7 @@ impl Engine<'_> {
             let acts = rotation.acts(step);
             acts.iter().map(|what| act(rotation.place(), what)).collect::<Vec<_>>()
         };
-        self.balancers.iter().flat_map(|balancer| each(balancer)).collect()
+        self.balancers.iter().flat_map(|balancer| each(&**balancer)).collect()
     }
 
     fn port_acts(&self, step: Move) -> Vec<PlannedAct> {

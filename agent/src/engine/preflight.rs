@@ -1,15 +1,14 @@
-//! Looks at everything that a run will need, and touches nothing. `pitstop check` is this step alone.
+//! Looks at everything that a run will need, and touches nothing. `pitstop check` is little more than this step.
 
 use serde::Serialize;
 
 use super::advice::Configs;
 use super::fault::chain;
 use super::{Engine, Fault};
-use crate::config::settings::{Guard, RedirectDriver, Unlisted, Unreachable};
+use crate::config::settings::{Guard, RedirectDriver, Unlisted};
 use crate::haproxy::{ServerId, ServerState};
 use crate::journal::{self, Claim, ClaimError, Found};
 use crate::rotation::admin::Admin;
-use crate::rotation::guard;
 use crate::rotation::{RotationError, findings};
 use crate::run::{Goal, Outcome};
 
@@ -80,6 +79,9 @@ impl From<findings::Finding> for Finding {
 
 impl Engine<'_> {
     pub(super) async fn preflight(&mut self) -> Result<Outcome, Fault> {
+        if self.recovery.is_some() {
+            return self.preflight_recovery().await;
+        }
         // Half-way through another run everything would look odd.
         let holder = Claim::holder(&self.request.state_dir, self.app.name.as_str());
         if let Some(holder) = holder {
@@ -136,15 +138,12 @@ impl Engine<'_> {
             Err(error) => return vec![Finding::error(chain(&error), error.hint())],
             Ok(history) => history,
         };
-        self.owed = history.debt;
-        match history.last {
-            Some(last) if !last.ended() && Claim::holder(&self.request.state_dir, app).is_none() => {
+        self.owed.clone_from(&history.debt);
+        match history.interrupted() {
+            Some(last) if Claim::holder(&self.request.state_dir, app).is_none() => {
                 let what = format!("run {} (begun {}) was interrupted and has not been finished", last.run, last.began);
-                if self.request.goal == Goal::In {
-                    return vec![Finding::warning(what, "this run finishes it")];
-                }
-                let hint = format!("`pitstop in {app}` proves the app and puts it back");
-                vec![Finding::error(what, Some(hint))]
+                let hint = format!("`pitstop recover {app}` finishes or undoes it, and so does the next run");
+                vec![Finding::warning(what, hint)]
             }
             _ => Vec::new(),
         }
@@ -168,14 +167,6 @@ impl Engine<'_> {
         }
         self.balancers = reached;
         findings
-    }
-
-    fn may_go_without(&self) -> bool {
-        match self.app.unreachable {
-            Unreachable::Abort => false,
-            Unreachable::IgnoreIfRedirect => self.ports.is_some(),
-            Unreachable::Proceed => true,
-        }
     }
 
     async fn inspect_balancer(&mut self, balancer: &mut Admin) -> Result<Vec<Finding>, RotationError> {
@@ -217,18 +208,13 @@ impl Engine<'_> {
             }
             self.guarded.insert((balancer.name().to_owned(), count.backend.clone()));
             match count.check(self.guard()) {
-                Ok(()) => {
-                    let others = if count.others == 1 {
-                        "1 other server is"
-                    } else {
-                        &format!("{} other servers are", count.others)
-                    };
-                    let what = format!("guard: {others} up in {} on {}", count.backend, balancer.name());
+                Ok(kept) => {
+                    let what = format!("guard: {kept} stay up in {} on {}", count.backend, balancer.name());
                     findings.push(Finding::good(what));
                 }
                 Err(few) => {
                     let what = format!("balancer {}: {few}", balancer.name());
-                    findings.push(Finding::error(what, Some(guard::TooFew::HINT.to_owned())));
+                    findings.push(Finding::error(what, Some(few.hint().to_owned())));
                 }
             }
         }
@@ -255,7 +241,7 @@ impl Engine<'_> {
             let owed = found.map(|(_, found)| found.as_slice()).unwrap_or_default();
             match self.request.goal {
                 Goal::In => balancer.claim_all(owed),
-                Goal::Restart | Goal::Out => balancer.claim_owed(owed),
+                Goal::Restart | Goal::Out | Goal::Recover => balancer.claim_owed(owed),
             }
         }
         self.owed = debt;
@@ -263,7 +249,7 @@ impl Engine<'_> {
 
     /// The guard in force.
     pub(super) fn guard(&self) -> Guard {
-        if self.request.force { Guard::Servers(0) } else { self.app.guard }
+        if self.request.force { Guard::NONE } else { self.app.guard }
     }
 
     /// Entries with the address of one of ours that the app does not list: they keep sending while the app is down.

@@ -4,6 +4,7 @@
 
 mod claim;
 mod debt;
+mod lease;
 mod record;
 mod replay;
 #[cfg(test)]
@@ -16,8 +17,9 @@ use nix::unistd::{AccessFlags, access};
 
 pub use claim::{Claim, ClaimError, Holder};
 pub use debt::Debt;
-pub use record::{Entry, Found, Record};
-pub use replay::{History, Last, debt, history, last_run};
+pub use lease::{Lease, Until};
+pub use record::{Entry, Found, Record, Recovers};
+pub use replay::{FoundAll, History, Last, history};
 pub use writer::Journal;
 
 /// The folder of one app under the state directory.

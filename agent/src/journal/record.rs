@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::lease::Until;
 use crate::config::settings::Label;
 use crate::haproxy::ServerId;
-use crate::run::{Ending, Goal, Outcome, Step};
+use crate::run::{Ending, Goal, Outcome, Run, Step};
 use crate::service::{Identity, Note};
 
 /// The format's version, in every line.
@@ -43,8 +44,15 @@ pub enum Record {
         reason: Option<String>,
         /// The kernel's boot id: after a reboot rules are gone and processes are others.
         boot_id: String,
+        /// For how long an `out` is asked for; without it, until somebody says `in`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Until>,
+        /// The run that this one recovers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recovers: Option<Recovers>,
     },
-    /// What was found before anything was changed; undo restores this, never more.
+    /// What was found before anything was changed; undo restores this, never more. Written once more where somebody else has put an
+    /// entry in maintenance since: that is then what is restored.
     Found {
         /// Entries by balancer.
         balancers: BTreeMap<Label, Vec<Found>>,
@@ -90,7 +98,19 @@ pub enum Record {
     End {
         /// How.
         ending: Ending,
+        /// Whether it left the app out of rotation, as it was asked or as it had found it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        out: bool,
     },
+}
+
+/// What a recovering run recovers, and where it begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovers {
+    /// The run that died, or left something owing.
+    pub run: String,
+    /// Where the recovery stood before its first step.
+    pub from: Run,
 }
 
 /// How one server entry was found.

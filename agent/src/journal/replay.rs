@@ -1,24 +1,32 @@
 //! Reads a journal back.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
 use super::debt::Debt;
-use super::record::{Entry, Record};
+use super::lease::{Lease, Until};
+use super::record::{Entry, Found, Record, Recovers};
 use super::{JournalError, app_dir};
-use crate::run::{Ending, Goal};
+use crate::config::settings::Label;
+use crate::run::{Death, Ending, Goal, Outcome, Policy, Run, Step};
+use crate::service::{Identity, Note};
 
 /// What an app's journal tells.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
-    /// The last run.
-    pub last: Option<Last>,
+    /// The last run that somebody asked for, and after it those that recovered it.
+    pub chain: Vec<Last>,
     /// What all runs together still owe. A run under way counts as interrupted here.
     pub debt: Option<Debt>,
+    /// Who wants the app out.
+    pub lease: Option<Lease>,
+    /// What was owed before the chain: an undo comes back to that.
+    owed_before: Option<Debt>,
 }
 
-/// The last run in an app's journal.
+/// One run in an app's journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Last {
     /// Its id.
@@ -27,6 +35,34 @@ pub struct Last {
     pub began: String,
     /// Its records, in order.
     pub records: Vec<Record>,
+}
+
+/// How a run began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begin {
+    /// What it is for.
+    pub goal: Goal,
+    /// Who called.
+    pub who: String,
+    /// Why, in the caller's words.
+    pub reason: Option<String>,
+    /// The boot in which it began.
+    pub boot_id: String,
+    /// For how long an `out` was asked for.
+    pub until: Option<Until>,
+    /// What it recovers.
+    pub recovers: Option<Recovers>,
+}
+
+/// What a run found before it changed anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FoundAll {
+    /// Entries by balancer.
+    pub balancers: BTreeMap<Label, Vec<Found>>,
+    /// Whether the redirect was there; `None` where none was configured.
+    pub redirect: Option<bool>,
+    /// The app's process.
+    pub process: Option<Identity>,
 }
 
 impl Last {
@@ -38,35 +74,80 @@ impl Last {
     /// How it ended; `None` where it was interrupted.
     pub fn ending(&self) -> Option<Ending> {
         match self.records.last() {
-            Some(Record::End { ending }) => Some(*ending),
+            Some(Record::End { ending, .. }) => Some(*ending),
             _ => None,
         }
     }
 
     /// What it was for; `None` where its first record could not be written.
     pub fn goal(&self) -> Option<Goal> {
-        self.records.iter().find_map(|record| match record {
-            Record::Begin { goal, .. } => Some(*goal),
+        self.begin().map(|begin| begin.goal)
+    }
+
+    /// How it began; `None` where its first record could not be written.
+    pub fn begin(&self) -> Option<Begin> {
+        self.records.iter().find_map(|record| match record.clone() {
+            Record::Begin { goal, who, reason, boot_id, until, recovers } => {
+                Some(Begin { goal, who, reason, boot_id, until, recovers })
+            }
             _ => None,
         })
+    }
+
+    /// What it found, by its last word on that.
+    pub fn found(&self) -> Option<FoundAll> {
+        self.records.iter().rev().find_map(|record| match record.clone() {
+            Record::Found { balancers, redirect, process } => Some(FoundAll { balancers, redirect, process }),
+            _ => None,
+        })
+    }
+
+    /// Where it stands, by the outcomes of its steps; the step is that which was begun last, or follows.
+    pub fn state(&self, policy: &Policy) -> Option<Run> {
+        let begin = self.begin()?;
+        let mut run = begin.recovers.map_or_else(|| Run::new(begin.goal), |recovers| recovers.from);
+        for (index, record) in self.records.iter().enumerate() {
+            match *record {
+                Record::StepIntent { step } => run.step = Some(step),
+                Record::StepOutcome { step, outcome, .. } => {
+                    run.step = Some(step);
+                    // Broken off by a person at last, it is as if it had died there.
+                    if outcome != Outcome::Interrupted || index + 1 < self.records.len() {
+                        run = run.after(outcome, policy);
+                    }
+                }
+                Record::End { ending, .. } => (run.step, run.ending) = (None, ending),
+                _ => {}
+            }
+        }
+        Some(run)
     }
 
     pub(super) fn announced_an_act(&self) -> bool {
         self.records.iter().any(|record| matches!(record, Record::ActIntent { .. }))
     }
+
+    /// What the service driver told of the restart, in order.
+    fn notes(&self) -> impl Iterator<Item = &Note> {
+        let mut now = None;
+        self.records.iter().filter_map(move |record| match record {
+            Record::StepIntent { step } => {
+                now = Some(*step);
+                None
+            }
+            Record::Service { note } if matches!(now, Some(Step::Restart | Step::Revert)) => Some(note),
+            _ => None,
+        })
+    }
+
+    /// Whether it recovers another run, and refused or could not begin: that one is as it was.
+    fn did_nothing(&self) -> bool {
+        self.goal() == Some(Goal::Recover) && matches!(self.ending(), Some(Ending::Refused | Ending::Held))
+    }
 }
 
-/// The last run of `app`, or `None` if there was none. See [`history`].
-pub fn last_run(state_dir: &Path, app: &str) -> Result<Option<Last>, JournalError> {
-    history(state_dir, app).map(|history| history.last)
-}
-
-/// What is still owed to `app`, or `None` if nothing is. See [`history`].
-pub fn debt(state_dir: &Path, app: &str) -> Result<Option<Debt>, JournalError> {
-    history(state_dir, app).map(|history| history.debt)
-}
-
-/// Reads the journal of `app` once, from its beginning; one run at a time is kept in memory. No journal is an empty one.
+/// The history of `app`. It reads the journal once, from its beginning; the runs of one chain at a time are kept in memory. No journal is
+/// an empty one.
 ///
 /// # Errors
 /// A torn last line does not count; a damaged one before it is [`JournalError::Damaged`].
@@ -91,19 +172,80 @@ pub fn history(state_dir: &Path, app: &str) -> Result<History, JournalError> {
 
 impl History {
     fn add(&mut self, entry: Entry) {
-        match &mut self.last {
-            Some(last) if last.run == entry.run => last.records.push(entry.record),
-            _ => {
-                self.settle();
-                self.last = Some(Last { run: entry.run, began: entry.at, records: vec![entry.record] });
-            }
+        if let Some(last) = self.chain.last_mut().filter(|last| last.run == entry.run) {
+            last.records.push(entry.record);
+            return;
+        }
+        self.settle();
+        if !matches!(entry.record, Record::Begin { goal: Goal::Recover, .. }) {
+            self.chain.clear();
+            self.owed_before.clone_from(&self.debt);
+        }
+        self.chain.push(Last { run: entry.run, began: entry.at, records: vec![entry.record] });
+    }
+
+    /// Takes the last run, all of which has been read, into debt and lease.
+    fn settle(&mut self) {
+        let Some((last, before)) = self.chain.split_last() else { return };
+        let recovers = last.goal() == Some(Goal::Recover);
+        self.debt = match self.debt.take() {
+            Some(debt) if recovers => debt.after_recovery(self.owed_before.as_ref(), last),
+            // What goes with a reboot was never a debt; that it could not be restored is one.
+            debt if recovers && !before.is_empty() && before.iter().all(Last::ended) => Debt::after(debt, last),
+            debt if recovers => debt,
+            debt => Debt::after(debt, last),
+        };
+        let asked = before.first().unwrap_or(last);
+        match (asked.goal(), last.records.last()) {
+            (Some(Goal::Out), Some(Record::End { ending: Ending::Done, .. })) => self.lease = Lease::of(asked),
+            (_, Some(Record::End { ending: Ending::Done, out: false })) => self.lease = None,
+            _ => {}
         }
     }
 
-    /// Takes the last run, all of which has been read, into the debt.
-    fn settle(&mut self) {
-        if let Some(last) = &self.last {
-            self.debt = Debt::after(self.debt.take(), last);
+    /// The last run.
+    pub fn last(&self) -> Option<&Last> {
+        self.chain.last()
+    }
+
+    /// The run that somebody asked for last.
+    pub fn asked(&self) -> Option<&Last> {
+        self.chain.first()
+    }
+
+    /// The run that died and was not recovered since; also one that runs just now.
+    pub fn interrupted(&self) -> Option<&Last> {
+        let last = self.chain.iter().rev().find(|run| !run.did_nothing())?;
+        (!last.ended()).then_some(last)
+    }
+
+    /// Where the interrupted run died, as the core needs to know it.
+    pub fn death(&self, boot_id: &str) -> Death {
+        let boot = self.interrupted().and_then(Last::begin).map(|begin| begin.boot_id);
+        Death {
+            acted: self.chain.iter().any(Last::announced_an_act) || self.notes().next().is_some(),
+            signalled: self.notes().next().is_some(),
+            rebooted: boot.is_some_and(|boot| boot != boot_id),
+        }
+    }
+
+    /// What the service driver told of the restart of this chain, in order.
+    pub fn notes(&self) -> impl Iterator<Item = &Note> {
+        self.chain.iter().flat_map(Last::notes)
+    }
+
+    /// Whether a run of this chain may have set maintenance; if not, what is there is somebody else's.
+    pub fn may_have_taken_out(&self) -> bool {
+        let took = |record: &Record| matches!(record, Record::StepIntent { step: Step::TakeOut | Step::PullBack });
+        self.chain.iter().flat_map(|run| &run.records).any(took)
+    }
+
+    /// The last run, and its boot, where it ended well with the app in and nothing came after it.
+    pub fn in_since_boot(&self) -> Option<(String, String)> {
+        let last = self.last().filter(|_| self.debt.is_none() && self.lease.is_none())?;
+        match last.records.last() {
+            Some(Record::End { ending: Ending::Done, out: false }) => Some((last.run.clone(), last.begin()?.boot_id)),
+            _ => None,
         }
     }
 }

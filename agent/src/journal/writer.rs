@@ -100,7 +100,7 @@ fn sync_dir(dir: &Path) -> Result<(), JournalError> {
 
 /// Sets a journal aside from which nothing is owed and nothing is to be finished. It serves as well if it can't be.
 fn set_aside(path: &Path, history: &History) {
-    if history.debt.is_some() || history.last.as_ref().is_some_and(|last| !last.ended()) {
+    if history.debt.is_some() || history.lease.is_some() || history.interrupted().is_some() {
         return;
     }
     if let Err(error) = fs::rename(path, path.with_extension("1")) {

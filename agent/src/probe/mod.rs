@@ -7,6 +7,7 @@ mod command;
 mod failure;
 mod http;
 mod limit;
+mod once;
 mod prove;
 mod tcp;
 mod tls;
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 use crate::config::settings::{self, ProbeKind};
 
 pub use failure::Failure;
+pub use once::{Answer, ask_once};
 pub use prove::{NotReady, Progress, Proof, Proven, Unproven, prove};
 
 /// A question to the app, asked as often as needed.

@@ -46,6 +46,8 @@ struct Entry {
     /// Proxy id and server id for targeted `show stat`; they may change at a reload.
     ids: (u32, u32),
     found: Option<Found>,
+    /// Whether a run that died has put it in maintenance already: `drain` would let those who stick come back.
+    out_already: bool,
 }
 
 /// What one poll of a balancer saw.
@@ -93,8 +95,15 @@ impl Admin {
     /// The app's entries on `balancer`; `None` where it has no socket.
     pub fn new(app: &App, balancer: &Balancer) -> Option<Self> {
         let client = Client::new(balancer.socket.clone()?);
-        let entry =
-            |backup| move |server: &ServerId| Entry { server: server.clone(), backup, ids: (0, 0), found: None };
+        let entry = |backup| {
+            move |server: &ServerId| Entry {
+                server: server.clone(),
+                backup,
+                ids: (0, 0),
+                found: None,
+                out_already: false,
+            }
+        };
         let mains = app.servers.iter().map(entry(false));
         let entries = mains.chain(app.backups.iter().map(entry(true))).collect();
         Some(Self {
@@ -226,6 +235,18 @@ impl Admin {
         Ok(counts)
     }
 
+    /// As [`count_up`](Self::count_up), by the states of this moment.
+    pub async fn count_up_now(&mut self) -> Result<Vec<Count>, RotationError> {
+        let states = self.states().await?;
+        self.count_up(&states).await
+    }
+
+    /// Whether every entry (or only the main ones) takes nothing new at this moment; see [`are_out`](Self::are_out).
+    pub async fn is_out(&mut self, backups_too: bool) -> Result<bool, RotationError> {
+        let states = self.states().await?;
+        Ok(self.are_out(&states, backups_too))
+    }
+
     async fn poll_once(&self) -> Result<haproxy::Poll, haproxy::Error> {
         let ids: Vec<_> = self.entries.iter().map(|entry| entry.ids).collect();
         self.client.poll(&ids).await
@@ -250,6 +271,33 @@ impl Admin {
                 found.up = true;
                 found.weight = before.unwrap_or(found.weight);
             }
+        }
+    }
+
+    /// Goes on for a run that died: `found` is what it found, `states` how the entries are now, where that could be asked. Entries that
+    /// are in maintenance now, and that it had no hand in, are somebody else's: they are left so, and returned.
+    pub fn adopt(&mut self, found: &[Found], states: Option<&[ServerState]>, took_out: bool) -> Vec<ServerId> {
+        self.touched = true;
+        let mut others = Vec::new();
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            let state = states.and_then(|states| states.get(index));
+            let in_maintenance = state.is_some_and(|state| state.admin.in_maintenance());
+            if let Some(found) = found.iter().find(|found| found.server == entry.server) {
+                entry.found = Some(found.clone());
+                if entry.is_ours() && in_maintenance && !took_out {
+                    entry.found = Some(Found { admin: state.map_or(0, |state| state.admin.0), ..found.clone() });
+                    others.push(entry.server.clone());
+                }
+            }
+            entry.out_already = entry.is_ours() && in_maintenance;
+        }
+        others
+    }
+
+    /// On the way back HAProxy's checks decide, where it has any, when an entry is up.
+    pub fn leave_to_checks(&mut self) {
+        for found in self.entries.iter_mut().filter_map(|entry| entry.found.as_mut()) {
+            found.up &= !found.checked;
         }
     }
 
@@ -411,7 +459,7 @@ impl Admin {
         };
         let was_draining = entry.was_draining();
         match step {
-            Move::Soften if was_draining => Vec::new(),
+            Move::Soften if was_draining || entry.out_already => Vec::new(),
             Move::Soften => vec![state(AdminAction::Drain)],
             Move::TakeOut => vec![state(AdminAction::Maint)],
             Move::PutBack | Move::Restore if was_draining => vec![state(AdminAction::Drain)],

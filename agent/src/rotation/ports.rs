@@ -87,6 +87,11 @@ impl Ports {
         Ok(redirect)
     }
 
+    /// Takes this as what was there before anything of ours.
+    pub fn adopt(&mut self, redirect: bool) {
+        self.found = Some(Found { redirect, gate_closed: false });
+    }
+
     /// Found out, the app is left so: put-back restores what was found.
     pub fn leave_out(&mut self) {
         self.left_out = true;

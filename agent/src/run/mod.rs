@@ -3,6 +3,7 @@
 mod next;
 mod policy;
 mod receipt;
+mod recovery;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -10,4 +11,5 @@ mod tests;
 pub use next::Run;
 pub use policy::Policy;
 pub use receipt::{Counters, Delta, Ledger, Receipt, StepTime};
+pub use recovery::Death;
 pub use step::{Ending, Goal, Outcome, Step};

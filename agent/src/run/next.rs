@@ -5,6 +5,8 @@
 //!     │         │        └────────┴─────────┴──────────┴────────┴────────┘          │        │        │         │
 //!  refused    held                          Undo                                 Revert, Alert: stays out   PullBack
 //! ```
+//!
+//! A run that recovers another one goes from the claim to the step that [`Run::recovery`] tells.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,10 +20,20 @@ const REASSERTS: u32 = 3;
 /// After the guard's second look failed, everything is undone and tried once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum SecondTry {
+pub(super) enum SecondTry {
     Unused,
     Due,
     Used,
+}
+
+/// What follows once the last look saw the app out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Look {
+    /// The restart.
+    BeforeRestart,
+    /// The proof: the restart has happened.
+    BeforeReady,
 }
 
 /// Where a run stands. Folding a run's outcomes over [`Run::after`] gives it again.
@@ -36,13 +48,21 @@ pub struct Run {
     /// Whether the stop signal may have been sent.
     pub stopped: bool,
     /// How often the restart was tried.
-    attempts: u32,
+    pub(super) attempts: u32,
     /// Whether `revert` was run.
-    reverted: bool,
+    pub(super) reverted: bool,
     /// The second try after the guard's second look failed.
-    second_try: SecondTry,
+    pub(super) second_try: SecondTry,
     /// How often a lost MAINT was asserted again.
-    reasserts: u32,
+    pub(super) reasserts: u32,
+    /// What follows the claim.
+    pub(super) first: Step,
+    /// What follows the last look.
+    pub(super) look: Look,
+    /// Whether a run that died had begun to put the app back: without a proof now it must go out again.
+    pub(super) may_be_in: bool,
+    /// Whether nothing but proof and put-back is to be tried; without a proof it ends as it began.
+    pub(super) only_proves: bool,
 }
 
 impl Run {
@@ -57,6 +77,10 @@ impl Run {
             reverted: false,
             second_try: SecondTry::Unused,
             reasserts: 0,
+            first: if goal == Goal::In { Step::Ready } else { Step::Soften },
+            look: Look::BeforeRestart,
+            may_be_in: false,
+            only_proves: false,
         }
     }
 
@@ -74,15 +98,18 @@ impl Run {
         match (step, outcome) {
             (Step::Preflight, Done) => Some(Step::Claim),
             (Step::Preflight, Held) => self.end(Ending::Held),
-            (Step::Preflight, Interrupted) => self.end(Ending::Undone),
+            (Step::Preflight, Interrupted) if self.goal != Goal::Recover => self.end(Ending::Undone),
             (Step::Preflight, _) => self.end(Ending::Refused),
 
-            (Step::Claim, Done) => Some(if self.goal == Goal::In { Step::Ready } else { Step::Soften }),
+            (Step::Claim, Done) => Some(self.first),
             (Step::Claim, Held) => self.end(Ending::Held),
             (Step::Claim, _) => self.release(Ending::Refused),
 
             (Step::Soften, Done) => Some(Step::Settle),
             (Step::Settle, Done) => Some(Step::TakeOut),
+            // The restart has happened already: what is in flight is not on the old process, and nothing will be stopped.
+            (Step::Settle, TimedOut) if self.look == Look::BeforeReady => Some(Step::TakeOut),
+            (Step::Drain, TimedOut) if self.look == Look::BeforeReady => Some(Step::LastLook),
             // Where going down kills sessions, `maint` is their end: that is what was asked for.
             (Step::Settle, TimedOut) if policy.on_timeout != OnTimeout::Abort => Some(Step::TakeOut),
             (Step::TakeOut, Done) => Some(Step::AwaitOut),
@@ -97,16 +124,17 @@ impl Run {
             (Step::ShutdownSessions, Done | TimedOut) => Some(Step::LastLook),
 
             (Step::LastLook, Done) if self.goal == Goal::Out => Some(Step::Release),
+            (Step::LastLook, Done) if self.look == Look::BeforeReady => Some(Step::Ready),
             (Step::LastLook, Done) => {
                 self.stopped = true;
-                self.attempts = 1;
+                self.attempts = self.attempts.max(1);
                 Some(Step::Restart)
             }
             (Step::LastLook, NotOut) if self.reasserts < REASSERTS => {
                 self.reasserts += 1;
                 Some(Step::Soften)
             }
-            (Step::Soften | Step::LastLook, BelowGuard) if self.second_try == SecondTry::Unused => {
+            (Step::Soften | Step::LastLook, BelowGuard) if self.second_try == SecondTry::Unused && !self.stopped => {
                 self.second_try = SecondTry::Due;
                 Some(Step::Undo)
             }
@@ -118,7 +146,7 @@ impl Run {
             (Step::Pause, _) => self.release(Ending::Undone),
 
             (Step::Restart, Done) => Some(Step::Ready),
-            (Step::Restart, Untouched) if self.attempts == 1 && !self.reverted => {
+            (Step::Restart, Untouched) if self.attempts == 1 && !self.reverted && self.goal != Goal::Recover => {
                 self.stopped = false;
                 Some(self.undo())
             }
@@ -126,7 +154,12 @@ impl Run {
             (Step::Revert, Done) => Some(Step::Restart),
             (Step::Revert, _) => Some(self.stays_out()),
 
-            (Step::Ready, Done) => Some(Step::PutBack),
+            (Step::Ready, Done) => {
+                self.ending = Ending::Done;
+                Some(Step::PutBack)
+            }
+            (Step::Ready, _) if self.only_proves => Some(Step::Alert),
+            (Step::Ready, _) if self.may_be_in => Some(Step::PullBack),
             (Step::Ready, Interrupted | Untouched) if self.goal == Goal::In => self.release(Ending::Undone),
             (Step::Ready, _) if self.goal == Goal::In => Some(self.stays_out()),
             (Step::Ready, _) => Some(self.again(policy)),
@@ -145,6 +178,11 @@ impl Run {
             (Step::PullBack, _) => Some(self.stuck()),
 
             (Step::Undo, Done) => self.release(Ending::Undone),
+            // What can't be reached is as we left it, and owing.
+            (Step::Undo, Partly) => {
+                self.ending = Ending::PartlyIn;
+                Some(Step::Alert)
+            }
             (Step::Undo, _) => Some(self.stuck()),
             (Step::Alert, _) => Some(Step::Release),
             (Step::Release, _) => None,
@@ -177,7 +215,11 @@ impl Run {
         }
     }
 
+    /// What is done where a run can't go on before the restart. Once an app may have been stopped it can't be put back unproven.
     fn undo(&mut self) -> Step {
+        if self.stopped {
+            return self.stays_out();
+        }
         self.ending = Ending::Undone;
         Step::Undo
     }

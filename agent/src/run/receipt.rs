@@ -68,6 +68,10 @@ pub struct Delta {
     pub counters: Counters,
     /// False when a process ended unseen: then the figures are "at least".
     pub complete: bool,
+    /// Where HAProxy was reloaded while the app was out: for how many milliseconds, at most, the new process may have sent it traffic
+    /// until it was told again; all times together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposed_ms: Option<u64>,
 }
 
 /// Keeps the counters of one balancer by HAProxy's pid, so that a reload in between loses as little as possible.
@@ -88,7 +92,7 @@ impl Ledger {
     /// The change since the first note.
     pub fn delta(&self) -> Delta {
         let counters = self.seen.values().fold(Counters::default(), |sum, (start, now)| sum.plus(now.since(*start)));
-        Delta { counters, complete: self.seen.len() <= 1 }
+        Delta { counters, complete: self.seen.len() <= 1, exposed_ms: None }
     }
 }
 
@@ -140,9 +144,9 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.note(1, sessions(100));
         ledger.note(1, sessions(110));
-        assert_eq!(ledger.delta(), Delta { counters: sessions(10), complete: true });
+        assert_eq!(ledger.delta(), Delta { counters: sessions(10), complete: true, exposed_ms: None });
         ledger.note(2, sessions(5));
-        assert_eq!(ledger.delta(), Delta { counters: sessions(15), complete: false });
+        assert_eq!(ledger.delta(), Delta { counters: sessions(15), complete: false, exposed_ms: None });
     }
 
     #[test]

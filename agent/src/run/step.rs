@@ -14,6 +14,8 @@ pub enum Goal {
     Out,
     /// Prove and put back.
     In,
+    /// Finish or undo what died, pay what is owing.
+    Recover,
 }
 
 /// One step. The order of the variants is the order of a run without trouble; the ways back come last.

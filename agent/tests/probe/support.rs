@@ -139,7 +139,7 @@ pub(crate) fn requirements(ready: Vec<Probe>) -> Result<Vec<Requirement>, ProbeE
             timeout: Duration::ZERO,
         },
         ready,
-        guard: Guard::Servers(1),
+        guard: Guard::default(),
         ramp: None,
     })
 }

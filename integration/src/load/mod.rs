@@ -56,7 +56,7 @@ pub struct Options {
     /// The mean pause between a client's requests, in milliseconds.
     #[arg(long, default_value_t = 20)]
     pub think: u64,
-    /// The pages of [`crate::real_app::Nginx`] instead of those of the test app; no uploads.
+    /// The pages of [`nginx`](crate::real_app::RealApp::nginx) instead of those of the test app; no uploads.
     #[arg(long)]
     pub static_site: bool,
     /// Seconds after which it ends by itself.

@@ -13,7 +13,7 @@ use toml::Spanned;
 use self::reach::Reach;
 use super::error::Fault;
 use super::file;
-use super::settings::{App, Balancer, Drain, Label, OnTimeout, Ramp, Settings, Unreachable};
+use super::settings::{App, Balancer, Drain, Guard, Label, OnTimeout, Ramp, Settings, Unreachable};
 use super::value::{Choice, Command, Percent, Text};
 
 type Result<T> = std::result::Result<T, Fault>;
@@ -91,7 +91,7 @@ fn app(name: Label, at: Range<usize>, written: file::App, known: &BTreeMap<Label
         put_back: written.put_back.0,
         hold: written.hold.0.get(),
         on_alert: written.on_alert.0,
-        guard: written.guard.min_up.0,
+        guard: guard(written.guard),
     })
 }
 
@@ -129,6 +129,11 @@ fn drain(written: file::Drain, reach: &Reach) -> Result<Drain> {
         idle_after: written.idle_after.0.get(),
         kills_on_down: written.kills_on_down,
     })
+}
+
+fn guard(written: file::GuardTable) -> Guard {
+    let file::GuardTable { min_up, min_weight: Text(Percent(min_weight)), count_backups } = written;
+    Guard { min_up, min_weight, count_backups }
 }
 
 fn ramp(written: Spanned<file::Ramp>, reach: &Reach) -> Result<Ramp> {

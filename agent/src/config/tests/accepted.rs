@@ -89,7 +89,7 @@ fn full() -> App {
             interval: Duration::from_millis(10),
             timeout: seconds(60),
         }],
-        guard: Guard::Servers(1),
+        guard: Guard { min_up: MinUp::Servers(1), min_weight: 0, count_backups: false },
         ramp: Some(Ramp { from: 10, over: seconds(30) }),
     }
 }
@@ -230,10 +230,16 @@ fn every_option_of_a_probe_is_kept() {
 
 #[test]
 fn a_guard_is_a_number_or_a_share() {
-    let guard = |value: &str| app(&FULL.replace("min_up = 1", &format!("min_up = {value}"))).guard;
-    assert_eq!(guard("0"), Guard::Servers(0));
-    assert_eq!(guard("12"), Guard::Servers(12));
-    assert_eq!(guard("\"50%\""), Guard::Percent(50));
+    let min_up = |value: &str| app(&FULL.replace("min_up = 1", &format!("min_up = {value}"))).guard.min_up;
+    assert_eq!(min_up("0"), MinUp::Servers(0));
+    assert_eq!(min_up("12"), MinUp::Servers(12));
+    assert_eq!(min_up("\"50%\""), MinUp::Percent(50));
+}
+
+#[test]
+fn a_share_of_the_weight_stands_beside_the_number() {
+    let text = FULL.replace("min_weight = \"0%\"\ncount_backups = false", "min_weight = \"60%\"\ncount_backups = true");
+    assert_eq!(app(&text).guard, Guard { min_up: MinUp::Servers(1), min_weight: 60, count_backups: true });
 }
 
 #[test]
@@ -303,7 +309,7 @@ fn every_key_is_documented() {
         ("[apps.web.drain]", 5),
         ("[apps.web.service]", 11),
         ("[[apps.web.ready]]", 13),
-        ("[apps.web.guard]", 1),
+        ("[apps.web.guard]", 3),
         ("[apps.web.ramp]", 2),
     ] {
         let text = FULL.replace(header, &format!("{header}\nno_such_key_at_all = 1"));

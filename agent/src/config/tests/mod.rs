@@ -58,6 +58,8 @@ timeout = "60s"
 
 [apps.web.guard]
 min_up = 1
+min_weight = "0%"
+count_backups = false
 
 [apps.web.ramp]
 from = "10%"

@@ -48,6 +48,8 @@ fn an_unknown_key_is_refused_in_every_table() {
         ("action =", "»acton =", "in [apps.web.service]", "`action`"),
         ("interval =", "»intervall =", "in [[apps.web.ready]]", "`interval`"),
         ("min_up =", "»minup =", "in [apps.web.guard]", "`min_up`"),
+        ("min_weight =", "»min_wieght =", "in [apps.web.guard]", "`min_weight`"),
+        ("count_backups =", "»count-backups =", "in [apps.web.guard]", "`count_backups`"),
         ("over =", "»\"ov`er\" =", "unknown key `ov`er` in [apps.web.ramp]", "`over`"),
     ]);
 }
@@ -105,6 +107,9 @@ fn a_wrong_value_is_refused_where_it_stands() {
         ("min_up = 1", "min_up = »-1", "number of servers", "min_up = 1"),
         ("min_up = 1", "min_up = »\"50\"", "percentage", "min_up = 1"),
         ("min_up = 1", "min_up = »\"101%\"", "percentage", "min_up = 1"),
+        ("\"0%\"\ncount", "»50\ncount", "expected a string, found integer", "min_weight = \"50%\""),
+        ("\"0%\"\ncount", "»\"half\"\ncount", "percentage", "min_weight = \"50%\""),
+        ("count_backups = false", "count_backups = »1", "expected true or false", "count_backups = true"),
         ("\"10%\"", "»\"0%\"", "0%", "from = \"10%\""),
         ("\"10%\"", "»\"+5%\"", "percentage", "from = \"10%\""),
         ("\"web.service\"", "»\"web server\"", "' ' is not allowed in the name of a unit", "systemd ="),

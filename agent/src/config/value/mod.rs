@@ -15,7 +15,7 @@ pub(super) use text::{AbsolutePath, Endpoint, HeaderText, HeaderWord, ServerName
 pub(super) use time::{Duration, PositiveDuration};
 pub(super) use url::Url;
 
-use crate::config::settings::Guard;
+use crate::config::settings::MinUp;
 
 /// A value that is written as text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,9 +133,6 @@ impl std::str::FromStr for Percent {
 }
 
 /// `1` or `"50%"`
-#[derive(Debug, Clone, Copy)]
-pub(super) struct MinUp(pub(super) Guard);
-
 impl<'de> Deserialize<'de> for MinUp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
@@ -149,13 +146,13 @@ impl<'de> Deserialize<'de> for MinUp {
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<MinUp, E> {
                 u32::try_from(number)
-                    .map(|servers| MinUp(Guard::Servers(servers)))
+                    .map(MinUp::Servers)
                     .map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<MinUp, E> {
                 let Percent(percent) = text.parse().map_err(E::custom)?;
-                Ok(MinUp(Guard::Percent(percent)))
+                Ok(MinUp::Percent(percent))
             }
         }
 

@@ -11,12 +11,19 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::record::Entry;
-use super::{Claim, ClaimError, Holder, Journal, JournalError, Record, app_dir, last_run};
+use super::{Claim, ClaimError, Holder, Journal, JournalError, Record, app_dir, history};
 use crate::run::{Ending, Goal, Outcome, Step};
 
 fn records() -> Vec<Record> {
     vec![
-        Record::Begin { goal: Goal::Restart, who: "me".into(), reason: None, boot_id: "b".into() },
+        Record::Begin {
+            goal: Goal::Restart,
+            who: "me".into(),
+            reason: None,
+            boot_id: "b".into(),
+            until: None,
+            recovers: None,
+        },
         Record::StepIntent { step: Step::Soften },
         Record::ActIntent { on: "lb1".into(), what: "set server srvs/webA state drain".into() },
         Record::StepOutcome {
@@ -48,11 +55,11 @@ fn what_was_appended_is_read_back_and_only_the_last_run_counts() {
     let dir = tempfile::tempdir().unwrap();
     let mut first = Journal::open(dir.path(), "web", "one").unwrap();
     first.append(&records()).unwrap();
-    first.append(&[Record::End { ending: Ending::Done }]).unwrap();
-    assert!(last_run(dir.path(), "web").unwrap().unwrap().ended());
+    first.append(&[Record::End { ending: Ending::Done, out: false }]).unwrap();
+    assert!(history(dir.path(), "web").unwrap().last().unwrap().ended());
 
     Journal::open(dir.path(), "web", "two").unwrap().append(&records()).unwrap();
-    let last = last_run(dir.path(), "web").unwrap().unwrap();
+    let last = history(dir.path(), "web").unwrap().chain.pop().unwrap();
     assert_eq!((last.run.as_str(), &last.records, last.ended()), ("two", &records(), false));
 }
 
@@ -62,10 +69,10 @@ fn a_torn_last_line_is_dropped_and_written_over() {
     Journal::open(dir.path(), "web", "one").unwrap().append(&records()).unwrap();
     let torn = b"0badcafe {\"v\":1,\"seq\":5,\"ru";
     fs::OpenOptions::new().append(true).open(journal_of(&dir)).unwrap().write_all(torn).unwrap();
-    assert_eq!(last_run(dir.path(), "web").unwrap().unwrap().records, records());
+    assert_eq!(history(dir.path(), "web").unwrap().last().unwrap().records, records());
 
     Journal::open(dir.path(), "web", "two").unwrap().append(&records()).unwrap();
-    assert_eq!(last_run(dir.path(), "web").unwrap().unwrap().run, "two");
+    assert_eq!(history(dir.path(), "web").unwrap().last().unwrap().run, "two");
 }
 
 #[test]
@@ -74,7 +81,7 @@ fn a_damaged_line_in_the_middle_is_refused_and_named() {
     Journal::open(dir.path(), "web", "one").unwrap().append(&records()).unwrap();
     let text = fs::read_to_string(journal_of(&dir)).unwrap().replacen("soften", "harden", 1);
     fs::write(journal_of(&dir), text).unwrap();
-    match last_run(dir.path(), "web") {
+    match history(dir.path(), "web") {
         Err(JournalError::Damaged { line: 2, why, .. }) => assert!(why.contains("checksum"), "{why}"),
         other => panic!("{other:?}"),
     }

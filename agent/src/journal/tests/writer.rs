@@ -6,7 +6,7 @@ use std::thread;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-use super::super::{Journal, Record, debt, last_run};
+use super::super::{Journal, Record, history};
 use super::{journal_of, records};
 use crate::run::Ending;
 
@@ -30,12 +30,12 @@ fn a_full_disk_costs_the_records_that_were_refused_and_no_other() {
             assert!(appended.len() < 10_000, "the disk is never full");
         };
         assert!(refused.to_string().contains("No space left"), "{refused}");
-        assert_eq!(last_run(dir.path(), "web").unwrap().unwrap().records, appended);
+        assert_eq!(history(dir.path(), "web").unwrap().last().unwrap().records, appended);
 
         fs::remove_file(&filler).unwrap();
         journal.append(&records()).unwrap();
         appended.extend(records());
-        assert_eq!(last_run(dir.path(), "web").unwrap().unwrap().records, appended);
+        assert_eq!(history(dir.path(), "web").unwrap().last().unwrap().records, appended);
     };
     thread::spawn(on_a_small_disk).join().unwrap();
 }
@@ -45,7 +45,7 @@ fn large_journal(dir: &tempfile::TempDir, ending: Option<Ending>) {
     let mut journal = Journal::open(dir.path(), "web", "long").unwrap();
     let what = "x".repeat(64 << 10);
     let acts = (0..65).map(|_| Record::ActIntent { on: "lb1".into(), what: what.clone() });
-    let records: Vec<_> = acts.chain(ending.map(|ending| Record::End { ending })).collect();
+    let records: Vec<_> = acts.chain(ending.map(|ending| Record::End { ending, out: false })).collect();
     journal.append(&records).unwrap();
 }
 
@@ -59,7 +59,7 @@ fn a_large_journal_that_owes_nothing_is_set_aside_and_one_old_file_is_kept() {
     let was = fs::read(journal_of(&dir)).unwrap();
 
     Journal::open(dir.path(), "web", "two").unwrap().append(&records()).unwrap();
-    assert_eq!(last_run(dir.path(), "web").unwrap().unwrap().run, "two");
+    assert_eq!(history(dir.path(), "web").unwrap().last().unwrap().run, "two");
     assert!(fs::metadata(journal_of(&dir)).unwrap().len() < 4096);
     assert!(fs::read(&old).unwrap() == was);
 }
@@ -70,7 +70,7 @@ fn a_large_journal_that_owes_something_or_can_not_be_set_aside_goes_on() {
         let dir = tempfile::tempdir().unwrap();
         large_journal(&dir, ending);
         Journal::open(dir.path(), "web", "two").unwrap().append(&records()).unwrap();
-        assert_eq!(debt(dir.path(), "web").unwrap().unwrap().run, "long", "{ending:?}");
+        assert_eq!(history(dir.path(), "web").unwrap().debt.unwrap().run, "long", "{ending:?}");
     }
     let dir = tempfile::tempdir().unwrap();
     large_journal(&dir, Some(Ending::Done));

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use integration::app::status_of;
-use integration::real_app::{Gunicorn, Worker};
+use integration::real_app::{RealApp, Worker};
 use integration::{binaries, netns, wait};
 use nix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
@@ -96,7 +96,7 @@ impl Note {
 #[derive(Debug)]
 pub(crate) struct NotedApp {
     name: String,
-    gunicorn: Gunicorn,
+    gunicorn: RealApp,
     folder: TempDir,
 }
 
@@ -104,7 +104,7 @@ impl NotedApp {
     /// Starts it, and waits until it is healthy.
     pub(crate) fn start(name: &str, listen: SocketAddr) -> Self {
         let folder = tempfile::Builder::new().prefix("pitstop-notes-").tempdir().expect("create a folder for notes");
-        let app = Self { name: name.to_owned(), gunicorn: Gunicorn::new(name, listen, Worker::Gthread), folder };
+        let app = Self { name: name.to_owned(), gunicorn: RealApp::gunicorn(name, listen, Worker::Gthread), folder };
         let hooks = HOOKS.replace("NOTES_PATH", &format!("{:?}", app.notes_path()));
         std::fs::write(app.hooks_path(), hooks).expect("write gunicorn's configuration");
         let command = app.start_command();

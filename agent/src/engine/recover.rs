@@ -1,0 +1,171 @@
+//! Where a run that died, or left something owing, goes on: the journal's word, compared with what HAProxy, the kernel and the
+//! service manager say now.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::fault::chain;
+use super::{Engine, Fault};
+use crate::config::settings::App;
+use crate::journal::{self, Claim, ClaimError, Found, History, JournalError};
+use crate::probe;
+use crate::process;
+use crate::run::{Ending, Outcome, Policy, Run, Step};
+
+/// How long the app may take to prove itself before it is put back by an undo that comes late; without that proof HAProxy's own checks
+/// decide.
+const QUICK_PROOF: Duration = Duration::from_secs(5);
+
+/// What is to be recovered, and from where.
+#[derive(Debug, Clone)]
+pub struct Recovery {
+    /// The state that the recovering run begins in.
+    pub run: Run,
+    /// The run that died, or left something owing.
+    pub of: String,
+    /// Whether it died.
+    pub died: bool,
+    history: History,
+}
+
+impl Recovery {
+    /// What there is to recover of `app`; `None` when nothing is owing. A run that goes on just now counts as dead: ask
+    /// [`Claim::holder`] first.
+    ///
+    /// # Errors
+    /// The journal can't be read, or can't be believed.
+    pub fn of(app: &App, state_dir: &Path) -> Result<Option<Self>, JournalError> {
+        let history = journal::history(state_dir, app.name.as_str())?;
+        let boot_id = process::boot_id().unwrap_or_default();
+        let recovery = |run, of: &str, died| Some(Self { run, of: of.to_owned(), died, history: history.clone() });
+        if let Some(last) = history.interrupted() {
+            let died = last.state(&Policy::of(app)).unwrap_or_else(|| Run::new(crate::run::Goal::Restart));
+            return Ok(recovery(died.recovery(history.death(&boot_id)), &last.run, true));
+        }
+        if let Some(debt) = &history.debt {
+            return Ok(recovery(Run::paying(debt.ending), &debt.run, false));
+        }
+        // The redirect of an app that was in went with the boot.
+        match history.in_since_boot() {
+            Some((run, boot)) if boot != boot_id && app.redirect.is_some() => {
+                Ok(recovery(Run::paying(Ending::StaysOut), &run, false))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// In one sentence, for people.
+    pub fn describe(&self) -> String {
+        let what = if self.died { "was interrupted" } else { "left something owing" };
+        let how = match self.run.first_step() {
+            Step::Release => "nothing is to be done for it",
+            Step::Undo => "it is undone",
+            Step::Soften => "its restart is finished",
+            Step::Ready => "the app is proven and put back",
+            Step::PullBack => "the app is taken out again",
+            _ => "it is brought to its end",
+        };
+        format!("run {} {what}: {how}", self.of)
+    }
+
+    /// How each entry was on a balancer before anything that is to be undone or paid.
+    fn found_on(&self, balancer: &str) -> Vec<Found> {
+        let asked = self.history.asked().and_then(journal::Last::found).map(|found| found.balancers);
+        let owed = self.history.debt.as_ref().map(|debt| debt.found.clone());
+        // An undo comes back to what that run found, also where that is not how it should be.
+        let found = if self.undoes() { asked } else { owed.or(asked) };
+        let on = |(name, found): (_, Vec<Found>)| {
+            (crate::config::settings::Label::as_str(&name) == balancer).then_some(found)
+        };
+        found.into_iter().flatten().find_map(on).unwrap_or_default()
+    }
+
+    fn found_redirect(&self) -> Option<bool> {
+        let asked = self.history.asked().and_then(journal::Last::found).and_then(|found| found.redirect);
+        let owed = self.history.debt.as_ref().and_then(|debt| debt.redirect);
+        if self.undoes() { asked } else { owed.or(Some(true)) }
+    }
+
+    fn undoes(&self) -> bool {
+        self.run.first_step() == Step::Undo
+    }
+}
+
+impl Engine<'_> {
+    /// Makes this run, which is for [`Goal::Recover`](crate::run::Goal::Recover), recover that.
+    #[must_use]
+    pub fn recovering(mut self, recovery: Recovery) -> Self {
+        self.owed.clone_from(&recovery.history.debt);
+        self.recovery = Some(recovery);
+        self
+    }
+
+    /// The preflight of a recovery refuses as little as possible: what can't be reached is owing in the end.
+    pub(super) async fn preflight_recovery(&mut self) -> Result<Outcome, Fault> {
+        if let Some(holder) = Claim::holder(&self.request.state_dir, self.app.name.as_str()) {
+            return Err(ClaimError::Held(Some(holder)).into());
+        }
+        if let Some(recovery) = &self.recovery {
+            self.log.remark(recovery.describe());
+        }
+        let (reached, lost) = (std::mem::take(&mut self.balancers), std::mem::take(&mut self.lost));
+        for mut balancer in reached.into_iter().chain(lost) {
+            match balancer.find().await {
+                Ok(_) => self.balancers.push(balancer),
+                Err(error) if error.is_unreachable() => {
+                    self.log.remark(format!("{}; it stays owing", chain(&error)));
+                    self.lost.push(balancer);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if let Some(ports) = &mut self.ports {
+            ports.find().await?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Compares what the journal tells with how things are: what was found is as the dead run found it, and what somebody else has set
+    /// since is theirs.
+    pub(super) async fn adopt(&mut self, recovery: &Recovery) -> Result<(), Fault> {
+        // Another run may have come in between; what it left is not what we looked at.
+        let now = journal::history(&self.request.state_dir, self.app.name.as_str())?;
+        if now.last() != recovery.history.last() {
+            return Err(ClaimError::Held(None).into());
+        }
+        let took_out = recovery.history.may_have_taken_out();
+        for balancer in &mut self.balancers {
+            let states = balancer.states().await?;
+            let found = recovery.found_on(balancer.name());
+            for server in balancer.adopt(&found, Some(&states), took_out) {
+                let name = balancer.name().to_owned();
+                self.log.remark(format!("{server} on {name} is in maintenance by somebody else: it is left so"));
+                self.left_alone.push((name, server));
+            }
+        }
+        for balancer in &mut self.lost {
+            let found = recovery.found_on(balancer.name());
+            balancer.adopt(&found, None, took_out);
+        }
+        if let (Some(ports), Some(redirect)) = (&mut self.ports, recovery.found_redirect()) {
+            ports.adopt(redirect);
+        }
+        Ok(())
+    }
+
+    /// An undo that comes late, by another process, puts back an app that nobody has looked at meanwhile. Without a proof, HAProxy's own
+    /// checks decide as they would have done.
+    pub(super) async fn prove_before_undo(&mut self) {
+        let silent = |_: probe::Progress| {};
+        let proof = tokio::time::timeout(QUICK_PROOF, probe::prove(&self.probes, &silent)).await;
+        if matches!(proof, Ok(Ok(_))) {
+            return;
+        }
+        self.log.remark(
+            "the app does not pass its probes, though nobody stopped it: HAProxy's checks decide when it is up",
+        );
+        for balancer in self.balancers.iter_mut().chain(&mut self.lost) {
+            balancer.leave_to_checks();
+        }
+    }
+}

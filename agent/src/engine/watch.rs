@@ -1,0 +1,290 @@
+//! The reload watch: what a reload, or somebody's hand, has undone on a balancer is done again, beside every step from the first
+//! take-out intent to the put-back.
+
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use tokio::sync::watch;
+
+use super::log::Log;
+use super::preflight::Kills;
+use super::{Engine, Fault};
+use crate::config::settings::Unreachable;
+use crate::rotation::admin::{Admin, Poll};
+use crate::rotation::{Move, Rotation as _, RotationError};
+use crate::run::{Delta, Ledger, Outcome, Step};
+
+/// How often somebody's `ready` is overruled on one HAProxy process.
+const OVERRULED: u32 = 3;
+
+/// How long a balancer may be silent before the policy decides: a restart of HAProxy is over by then.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// The pause between two looks while the app is down: a new HAProxy process sends it traffic until it is told.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A balancer, and what was seen of it in this run.
+#[derive(Debug)]
+pub(super) struct Watched {
+    admin: Admin,
+    ledger: Ledger,
+    /// When it was last seen as it was told to be.
+    good: Instant,
+    /// Since when it has not answered.
+    silent: Option<Instant>,
+    /// How often somebody's `ready` was overruled, by HAProxy's pid.
+    overruled: (u32, u32),
+    /// Whether it is to be taken out again at the next quiet moment.
+    to_take_out: bool,
+    /// Whether it was reloaded since the run began: an old worker may hold what its counters do not show.
+    reloaded: bool,
+    /// How long a new process may have sent traffic before it was told again, at most; all times together.
+    exposed: Option<Duration>,
+}
+
+/// Why a watch of one balancer ends.
+pub(super) enum Ended {
+    /// It has not answered for [`SILENCE`].
+    Silent(RotationError),
+    /// Anything else.
+    Fault(Fault),
+}
+
+/// What one look at a balancer saw.
+pub(super) struct Look {
+    /// `None` where it did not answer.
+    pub(super) poll: Option<Poll>,
+    /// Whether it is the process of the last look and shows what it was told.
+    pub(super) steady: bool,
+}
+
+impl Deref for Watched {
+    type Target = Admin;
+
+    fn deref(&self) -> &Admin {
+        &self.admin
+    }
+}
+
+impl DerefMut for Watched {
+    fn deref_mut(&mut self) -> &mut Admin {
+        &mut self.admin
+    }
+}
+
+impl Watched {
+    pub(super) fn new(admin: Admin) -> Self {
+        Self {
+            admin,
+            ledger: Ledger::default(),
+            good: Instant::now(),
+            silent: None,
+            overruled: (0, 0),
+            to_take_out: false,
+            reloaded: false,
+            exposed: None,
+        }
+    }
+
+    /// Whether it was reloaded since the run began.
+    pub(super) fn was_reloaded(&self) -> bool {
+        self.reloaded
+    }
+
+    /// Its part of the receipt.
+    pub(super) fn delta(&self) -> Delta {
+        let exposed = self.exposed.map(|exposed| u64::try_from(exposed.as_millis()).unwrap_or(u64::MAX));
+        Delta { exposed_ms: exposed, ..self.ledger.delta() }
+    }
+
+    /// Polls it once, and notes its counters for the receipt.
+    pub(super) async fn count(&mut self) -> Result<Poll, RotationError> {
+        let poll = self.admin.poll().await?;
+        self.ledger.note(poll.info.pid, poll.counters());
+        Ok(poll)
+    }
+
+    /// Polls it once; what a reload or somebody's hand has undone is done again.
+    pub(super) async fn watch(&mut self, log: &Log<'_>, kills: Kills) -> Result<Look, Ended> {
+        let asked = Instant::now();
+        let poll = match self.count().await {
+            Ok(poll) => poll,
+            Err(error) if error.is_unreachable() => return self.is_silent(error, log),
+            Err(error) => return Err(error.into()),
+        };
+        if self.silent.take().is_some() {
+            log.remark(format!("{} answers again", self.name()));
+        }
+        let shows = !poll.changed || self.assert_again(&poll, log, kills).await?;
+        if shows {
+            self.good = asked;
+        }
+        let steady = if self.to_take_out {
+            self.to_take_out = !self.admin.take_out_if_quiet().await?;
+            false
+        } else {
+            shows
+        };
+        Ok(Look { poll: Some(poll), steady })
+    }
+
+    /// Whether it shows what it was told; if not, it is told again.
+    async fn assert_again(&mut self, poll: &Poll, log: &Log<'_>, kills: Kills) -> Result<bool, Ended> {
+        if poll.reloaded && !self.reloaded {
+            self.reloaded = true;
+            log.remark(format!("{} was reloaded: sessions of its old worker count until they end", self.name()));
+        }
+        let Some(asserted) = self.admin.asserted() else { return Ok(true) };
+        let states = self.admin.states().await?;
+        if self.admin.shows_all(&states, asserted) {
+            return Ok(true);
+        }
+        let name = self.name().to_owned();
+        if !poll.reloaded {
+            self.overrule(poll.info.pid)?;
+            log.remark(format!("somebody has put the app back on {name}: out again"));
+        } else {
+            let acts = self.admin.acts_remember(&states);
+            log.acts(&name, &acts).map_err(Fault::from).map_err(Ended::Fault)?;
+            self.admin.remember(&states).await?;
+        }
+        // Where going down kills sessions, the new clients of the meantime are let finish first.
+        let again = if kills == Kills::No { asserted } else { Move::Soften };
+        self.admin.make(again).await?;
+        self.to_take_out |= again != asserted;
+        if poll.reloaded {
+            let exposed = self.good.elapsed();
+            *self.exposed.get_or_insert_default() += exposed;
+            let pid = poll.info.pid;
+            log.remark(format!(
+                "{name} was reloaded (now pid {pid}): out again after at most {} ms",
+                exposed.as_millis()
+            ));
+        }
+        Ok(false)
+    }
+
+    fn overrule(&mut self, pid: u32) -> Result<(), Ended> {
+        let (of, times) = self.overruled;
+        self.overruled = (pid, if of == pid { times + 1 } else { 1 });
+        if self.overruled.1 <= OVERRULED {
+            return Ok(());
+        }
+        let what = format!("somebody puts the app back on {} again and again", self.name());
+        Err(Ended::Fault(Fault::new(Outcome::Failed, what, Some("find out who, then try again".to_owned()))))
+    }
+
+    fn is_silent(&mut self, error: RotationError, log: &Log<'_>) -> Result<Look, Ended> {
+        if self.silent.is_none() {
+            log.remark(format!("{}: unknown is not drained, so it is waited for", super::fault::chain(&error)));
+        }
+        let since = *self.silent.get_or_insert_with(Instant::now);
+        if since.elapsed() < SILENCE { Ok(Look { poll: None, steady: false }) } else { Err(Ended::Silent(error)) }
+    }
+
+    /// Watches until `over`; never in the midst of an act.
+    async fn keep_out(&mut self, log: &Log<'_>, kills: Kills, over: &watch::Receiver<bool>) {
+        let mut over = over.clone();
+        while !*over.borrow() {
+            match self.watch(log, kills).await {
+                Ok(_) | Err(Ended::Silent(_)) => {}
+                Err(Ended::Fault(fault)) => return log.remark(format!("{}: left to them", fault.trouble.what)),
+            }
+            tokio::select! {
+                _ = over.wait_for(|over| *over) => {}
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+    }
+}
+
+impl From<RotationError> for Ended {
+    fn from(error: RotationError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl Engine<'_> {
+    /// Performs a step while every balancer is watched. The watch is over, and its last act with it, when this returns.
+    pub(super) async fn step_while_out(&mut self, step: Step) -> Result<Outcome, Fault> {
+        let mut balancers = std::mem::take(&mut self.balancers);
+        let (log, kills) = (self.log.clone(), self.kills);
+        let (end, over) = watch::channel(false);
+        let work = async {
+            let done = self.step(step).await;
+            end.send_replace(true);
+            done
+        };
+        let watches = join_all(balancers.iter_mut().map(|balancer| balancer.keep_out(&log, kills, &over)));
+        let (done, _) = tokio::join!(work, watches);
+        self.balancers = balancers;
+        done
+    }
+
+    /// Looks at every balancer, and does again what was undone there; whether all are steady. One that is silent for long is given up
+    /// where `unreachable` says so.
+    pub(super) async fn watch(&mut self) -> Result<(Vec<(String, Poll)>, bool), Fault> {
+        let (log, kills) = (&self.log, self.kills);
+        let looks = join_all(self.balancers.iter_mut().map(|balancer| balancer.watch(log, kills))).await;
+        let mut polls = Vec::new();
+        let mut steady = true;
+        let mut silent = Vec::new();
+        for (balancer, look) in self.balancers.iter().zip(looks) {
+            let name = balancer.name().to_owned();
+            match look {
+                Ok(look) => {
+                    steady &= look.steady;
+                    polls.extend(look.poll.map(|poll| (name, poll)));
+                }
+                Err(Ended::Silent(error)) => silent.push((name, error)),
+                Err(Ended::Fault(fault)) => return Err(fault),
+            }
+        }
+        for (name, error) in silent {
+            steady = false;
+            self.give_up(&name, error)?;
+        }
+        Ok((polls, steady))
+    }
+
+    /// Goes on without a balancer, where that is allowed and it can't be reached; it is tried again on the way back.
+    pub(super) fn give_up(&mut self, name: &str, error: RotationError) -> Result<(), Fault> {
+        if !error.is_unreachable() || !self.may_go_without() {
+            return Err(error.into());
+        }
+        self.log.remark(format!("{}; goes on without it, as `unreachable` says", super::fault::chain(&error)));
+        if let Some(index) = self.balancers.iter().position(|balancer| balancer.name() == name) {
+            self.lost.push(self.balancers.remove(index));
+        }
+        Ok(())
+    }
+
+    /// Asks every balancer; one that can't be reached is given up where `unreachable` says so.
+    pub(super) async fn ask_all<T>(
+        &mut self,
+        mut ask: impl AsyncFnMut(&mut Watched) -> Result<T, RotationError>,
+    ) -> Result<Vec<(String, T)>, Fault> {
+        let mut answers = Vec::new();
+        let mut index = 0;
+        while let Some(balancer) = self.balancers.get_mut(index) {
+            let name = balancer.name().to_owned();
+            match ask(balancer).await {
+                Ok(answer) => {
+                    answers.push((name, answer));
+                    index += 1;
+                }
+                Err(error) => self.give_up(&name, error)?,
+            }
+        }
+        Ok(answers)
+    }
+
+    pub(super) fn may_go_without(&self) -> bool {
+        match self.app.unreachable {
+            Unreachable::Abort => false,
+            Unreachable::IgnoreIfRedirect => self.ports.is_some(),
+            Unreachable::Proceed => true,
+        }
+    }
+}

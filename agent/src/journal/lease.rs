@@ -1,0 +1,79 @@
+//! An app that is out by somebody's wish: whose, why, and until when.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use super::replay::Last;
+use crate::process;
+
+/// An app that `pitstop out` took out, and nobody has put in since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lease {
+    /// The run that took it out.
+    pub run: String,
+    /// Who asked.
+    pub who: String,
+    /// Why, in the caller's words.
+    pub reason: Option<String>,
+    /// Since when (RFC 3339).
+    pub since: String,
+    /// Until when; `None`: until somebody says `in`.
+    pub until: Option<Until>,
+    /// The boot in which it began.
+    #[serde(skip)]
+    pub boot_id: String,
+}
+
+/// The end of a lease: by the clock of the boot, which no one sets, and by wall time for people and for the next boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Until {
+    /// Wall time (RFC 3339).
+    pub wall: String,
+    /// Milliseconds of `CLOCK_BOOTTIME` (clock_gettime(2)), which goes on while the host sleeps.
+    pub boot_ms: u64,
+}
+
+impl Until {
+    /// So long from now.
+    pub fn after(duration: Duration) -> Self {
+        let wall = jiff::Timestamp::now().saturating_add(duration).unwrap_or(jiff::Timestamp::MAX);
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self { wall: format!("{wall:.0}"), boot_ms: boot_ms().saturating_add(millis) }
+    }
+
+    /// How long it is until then; zero when it is over. `boot_id` is that of the boot in which it was set.
+    pub fn left(&self, boot_id: &str) -> Duration {
+        if process::boot_id().is_ok_and(|now| now == boot_id) {
+            return Duration::from_millis(self.boot_ms.saturating_sub(boot_ms()));
+        }
+        let wall = self.wall.parse::<jiff::Timestamp>().unwrap_or(jiff::Timestamp::MIN);
+        Duration::try_from(wall.duration_since(jiff::Timestamp::now())).unwrap_or_default()
+    }
+}
+
+fn boot_ms() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    u64::try_from(now.tv_sec).unwrap_or_default() * 1000 + u64::try_from(now.tv_nsec).unwrap_or_default() / 1_000_000
+}
+
+impl Lease {
+    /// How long it lasts from now; `None` where it has no end.
+    pub fn left(&self) -> Option<Duration> {
+        self.until.as_ref().map(|until| until.left(&self.boot_id))
+    }
+
+    /// The lease that a run began, given that it ended with the app out as it was asked.
+    pub(super) fn of(run: &Last) -> Option<Self> {
+        let begin = run.begin()?;
+        Some(Self {
+            run: run.run.clone(),
+            who: begin.who,
+            reason: begin.reason,
+            since: run.began.clone(),
+            until: begin.until,
+            boot_id: begin.boot_id,
+        })
+    }
+}
