@@ -45,7 +45,11 @@ on_every_version!(
     refusals_are_recognised_where_the_socket_numbers_its_messages,
     a_tcp_socket_works_like_a_unix_socket,
     a_socket_that_can_not_be_opened_says_why,
-    what_a_suspended_haproxy_was_told_may_still_run_later,
+    what_a_suspended_haproxy_was_told_still_runs_once_it_goes_on,
+    the_opposite_is_not_sent_before_an_act_has_run,
+    over_tcp_the_opposite_is_not_sent_before_an_act_has_run,
+    an_act_whose_caller_gave_up_is_waited_for_as_well,
+    an_act_that_ended_with_its_process_holds_up_nothing,
     a_socket_without_a_free_place_is_busy,
     a_reload_between_two_calls_shows_in_the_pid,
     an_old_workers_sessions_are_seen_through_the_master,
@@ -222,7 +226,7 @@ fn hurried() -> Limits {
     }
 }
 
-async fn what_a_suspended_haproxy_was_told_may_still_run_later(bed: &Bed) {
+async fn what_a_suspended_haproxy_was_told_still_runs_once_it_goes_on(bed: &Bed) {
     let client = bed.client();
     let hurried = client.clone().with_limits(hurried());
     let worker = client.info().await.unwrap().pid;
@@ -241,10 +245,94 @@ async fn what_a_suspended_haproxy_was_told_may_still_run_later(bed: &Bed) {
         "{act}"
     );
     assert!(!act.is_transient());
-    // 3.0 forgets the commands of those who have left.
-    if bed.version() != "3.0" {
-        eventually("what we gave up on was done after all", async || record(&client).await.admin.draining()).await;
+    // 3.0 forgets the commands of those who have left; we have not.
+    client.settle(Duration::from_secs(10)).await.unwrap();
+    assert!(record(&client).await.admin.draining());
+}
+
+async fn the_opposite_is_not_sent_before_an_act_has_run(bed: &Bed) {
+    the_last_word_counts(bed, &bed.client()).await;
+}
+
+async fn over_tcp_the_opposite_is_not_sent_before_an_act_has_run(bed: &Bed) {
+    for address in ["tcp:127.0.0.1:9999", "tcp:[::1]:9999"] {
+        the_last_word_counts(bed, &Client::new(address.parse().unwrap())).await;
     }
+}
+
+async fn the_last_word_counts(bed: &Bed, client: &Client) {
+    let hurried = client.clone().with_limits(hurried());
+    let worker = client.info().await.unwrap().pid;
+    bed.suspend(worker).await;
+    let unknown = hurried.act(state(AdminAction::Drain)).await.unwrap_err();
+    let opposite = hurried.act(state(AdminAction::Ready)).await.unwrap_err();
+    let again = hurried.act_ready_then_down(&web()).await.unwrap_err();
+    let waited = hurried.settle(Duration::from_millis(1)).await.unwrap_err();
+    bed.signal(worker, Signal::SIGCONT);
+
+    assert!(matches!(unknown.kind, ErrorKind::OutcomeUnknown { .. }), "{unknown}");
+    for error in [opposite, again, waited] {
+        assert!(
+            matches!(&error.kind, ErrorKind::Unsettled { line } if line == "show info;set server srvs/webA state drain"),
+            "{error}"
+        );
+        assert!(error.is_unreachable() && !error.is_transient());
+        assert!(error.hint().unwrap().contains("show servers state"));
+    }
+    // What was not sent did not run, and what runs now comes after what was.
+    client.settle(Duration::from_secs(10)).await.unwrap();
+    assert!(record(client).await.admin.draining());
+    client.act(state(AdminAction::Ready)).await.unwrap();
+    assert!(record(client).await.admin.ready());
+    assert_eq!(client.info().await.unwrap().pid, worker);
+}
+
+async fn an_act_whose_caller_gave_up_is_waited_for_as_well(bed: &Bed) {
+    let client = bed.client();
+    let worker = client.info().await.unwrap().pid;
+    bed.suspend(worker).await;
+    let given_up = tokio::time::timeout(Duration::from_millis(100), client.act(state(AdminAction::Drain))).await;
+    let opposite = client.clone().with_limits(hurried()).act(state(AdminAction::Ready)).await.unwrap_err();
+    bed.signal(worker, Signal::SIGCONT);
+    assert!(given_up.is_err());
+    assert!(matches!(opposite.kind, ErrorKind::Unsettled { .. }), "{opposite}");
+    // The act itself waits as well.
+    client.act(state(AdminAction::Ready)).await.unwrap();
+    assert!(record(&client).await.admin.ready());
+}
+
+async fn an_act_that_ended_with_its_process_holds_up_nothing(bed: &Bed) {
+    let client = bed.client();
+    let hurried = client.clone().with_limits(hurried());
+    let worker = client.info().await.unwrap().pid;
+    bed.suspend(worker).await;
+    let unknown = hurried.act(state(AdminAction::Drain)).await.unwrap_err();
+    assert!(matches!(unknown.kind, ErrorKind::OutcomeUnknown { .. }), "{unknown}");
+    // The master ends with its worker.
+    bed.signal(worker, Signal::SIGKILL);
+    client.settle(Duration::from_secs(10)).await.unwrap();
+    eventually("nobody listens", async || {
+        let error = client.act(state(AdminAction::Ready)).await.unwrap_err();
+        assert!(!matches!(error.kind, ErrorKind::Unsettled { .. }), "{error}");
+        matches!(error.kind, ErrorKind::Refused)
+    })
+    .await;
+}
+
+#[test]
+fn an_act_whose_host_went_away_without_a_word_holds_up_nothing() {
+    bed::run("3.2", async |bed: &Bed| {
+        let client = Client::new("tcp:127.0.0.1:9999".parse().unwrap()).with_limits(hurried());
+        let worker = client.info().await.unwrap().pid;
+        bed.suspend(worker).await;
+        let unknown = client.act(state(AdminAction::Drain)).await.unwrap_err();
+        assert!(matches!(unknown.kind, ErrorKind::OutcomeUnknown { .. }), "{unknown}");
+        let drop = "iptables -w 5 -A INPUT -p tcp --dport 9999 -j DROP";
+        let dropped = std::process::Command::new("sh").args(["-c", drop]).status().unwrap();
+        assert!(dropped.success());
+        client.settle(Duration::from_secs(60)).await.unwrap();
+        bed.signal(worker, Signal::SIGCONT);
+    });
 }
 
 async fn a_socket_without_a_free_place_is_busy(bed: &Bed) {
@@ -344,12 +432,19 @@ async fn an_old_workers_sessions_are_seen_through_the_master(bed: &Bed) {
     assert_eq!(kind(new), Some(ProcessKind::Worker));
     assert_eq!(kind(old), Some(ProcessKind::OldWorker));
 
-    let rows = master.worker_stat(old, StatScope::All).await.unwrap();
-    let in_rows: u64 = rows.iter().filter(|row| row.is(&silent)).map(|row| row.scur).sum();
+    let servers = master.worker_servers(old, &silent.backend).await.unwrap();
+    assert_eq!(servers.iter().map(|server| &server.id).collect::<Vec<_>>(), [&silent]);
+    let id = (servers[0].backend_id, servers[0].server_id);
+    let rows = master.worker_rows(old, &[id, (id.0, 99), id]).await.unwrap();
+    let in_rows: u64 = rows.iter().filter(|row| row.is(&silent)).map(|row| row.scur).sum::<u64>() / 2;
     assert_eq!(in_rows, u64::from(bed.version() != "2.2"));
     let sessions = master.worker_sessions(old).await.unwrap();
     let at_silent = sessions.iter().filter(|session| session.server.as_ref() == Some(&silent));
     assert_eq!(at_silent.count(), 1);
+
+    let none = "none".parse().unwrap();
+    let error = master.worker_servers(old, &none).await.unwrap_err();
+    assert!(matches!(&error.kind, ErrorKind::NoSuchBackend(name) if name == "none"), "{error}");
 
     drop(held);
     eventually("the old worker ended", async || {
@@ -364,7 +459,7 @@ async fn an_old_workers_sessions_are_seen_through_the_master(bed: &Bed) {
 async fn a_worker_that_is_gone_is_said_to_be_gone_at_once(bed: &Bed) {
     let master = MasterClient::new(bed.socket("master.sock"));
     let started = Instant::now();
-    let error = master.worker_stat(999_999, StatScope::All).await;
+    let error = master.worker_rows(999_999, &[(1, 1), (1, 2)]).await;
     assert!(started.elapsed() < Duration::from_secs(1));
     let error = error.unwrap_err();
     assert!(matches!(error.kind, ErrorKind::NoSuchWorker(999_999)), "{error}");

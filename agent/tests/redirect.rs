@@ -445,7 +445,7 @@ impl Drop for Neighbour {
 }
 
 #[test]
-fn checks_from_another_host_arrive_whatever_address_the_app_is_bound_to() {
+fn checks_from_another_host_arrive_at_whatever_address_the_app_is_bound_to_and_at_no_other() {
     for (variant, _, _) in VARIANTS {
         for listen in
             ["0.0.0.0:1000", "10.9.0.1:1000", "10.9.0.7:1000", "[fd09::1]:1000", "[fd09::7]:1000", "[::]:1000"]
@@ -455,16 +455,15 @@ fn checks_from_another_host_arrive_whatever_address_the_app_is_bound_to() {
                 app(listen);
                 let redirect = redirect(listen, variant);
                 redirect.add().await.unwrap();
-                let hosts: &[&str] = match listen.parse::<SocketAddr>().unwrap().ip() {
-                    IpAddr::V4(_) => &["10.9.0.1", "10.9.0.7"],
-                    IpAddr::V6(ip) if ip.is_unspecified() => &["10.9.0.1", "fd09::7"],
-                    IpAddr::V6(_) => &["fd09::1", "fd09::7"],
-                };
-                for host in hosts {
-                    assert!(neighbour.reaches(host, CHECK), "{listen} by {host}");
+                let ip = listen.parse::<SocketAddr>().unwrap().ip();
+                for host in ["10.9.0.1", "10.9.0.7", "fd09::1", "fd09::7"] {
+                    let host: IpAddr = host.parse().unwrap();
+                    // The same port of an address that the app is not bound to may be another app's.
+                    let meant = ip == host || ip.is_unspecified() && (ip.is_ipv6() || host.is_ipv4());
+                    assert_eq!(neighbour.reaches(&host.to_string(), CHECK), meant, "{listen} by {host}");
                 }
                 redirect.remove().await.unwrap();
-                for host in hosts {
+                for host in ["10.9.0.1", "10.9.0.7", "fd09::1", "fd09::7"] {
                     assert!(!neighbour.reaches(host, CHECK), "{listen} by {host}");
                 }
             });
@@ -560,6 +559,72 @@ fn foreign_rules_are_adopted_without_a_refused_check() {
             redirect.remove().await.unwrap();
         });
     }
+}
+
+#[test]
+fn rules_for_the_same_port_of_another_address_are_neither_ours_nor_foreign() {
+    for (variant, program, _) in VARIANTS {
+        alone(move || async move {
+            app("127.0.0.1:1000");
+            app("127.0.0.2:1000");
+            let (one, two) = (redirect("127.0.0.1:1000", variant), redirect("127.0.0.2:1000", variant));
+            let theirs = "OUTPUT -d 127.0.0.3/32 -p tcp -m tcp --dport 2000 -j REDIRECT --to-ports 7";
+            sh(&format!("{program} -t nat -A {theirs}; {program} -t nat -A OUTPUT -p udp --dport 2000 -j ACCEPT"));
+            sh("nft 'table ip mine { chain o { type nat hook output priority -101; \
+                ip daddr 127.0.0.4 tcp dport 2000 redirect to :7; }; }'");
+            one.add().await.unwrap();
+            two.add().await.unwrap();
+            assert!(one.present().await.unwrap() && two.present().await.unwrap());
+            assert_eq!(one.foreign_rules().await.unwrap(), [""; 0]);
+            assert_eq!(one.adopt().await.unwrap(), [""; 0]);
+            one.remove().await.unwrap();
+            assert!(!answers("127.0.0.1:2000") && answers("127.0.0.2:2000"));
+            assert!(sh(&format!("{program} -t nat -S")).contains(theirs));
+            // To one who listens everywhere, each of them matters.
+            let everywhere = redirect("0.0.0.0:1000", variant);
+            assert_eq!(everywhere.foreign_rules().await.unwrap().len(), 2);
+        });
+    }
+}
+
+/// A rule that comes between: checks from other hosts never meet the connect that proves the port closed.
+#[test]
+fn a_rule_for_checks_of_other_hosts_alone_does_not_pass_for_closed() {
+    for (variant, program, _) in VARIANTS {
+        alone(move || async move {
+            let neighbour = Neighbour::new();
+            app("10.9.0.1:1000");
+            let redirect = redirect("10.9.0.1:1000", variant);
+            redirect.add().await.unwrap();
+            let rule = "PREROUTING -p tcp -m tcp --dport 2000 -j REDIRECT --to-ports 1000";
+            sh(&format!("{program} -t nat -A {rule}"));
+            match redirect.remove().await {
+                Err(RulesError::StillOpen { culprits, .. }) => {
+                    assert_eq!(culprits, [format!("{program} -t nat -A {rule}")]);
+                }
+                other => panic!("{other:?}"),
+            }
+            assert!(!answers("10.9.0.1:2000") && neighbour.reaches("10.9.0.1", CHECK));
+        });
+    }
+}
+
+/// What is dropped in the middle, as by Ctrl-C twice, is not done later.
+#[test]
+fn a_removal_that_is_given_up_does_not_happen_afterwards() {
+    alone(|| async {
+        app("127.0.0.1:1000");
+        let redirect = redirect("127.0.0.1:1000", Variant::Legacy);
+        redirect.add().await.unwrap();
+        let lock = std::fs::File::open("/run/xtables.lock").unwrap();
+        lock.lock().unwrap();
+        let given_up = tokio::time::timeout(Duration::from_millis(300), redirect.remove()).await;
+        assert!(given_up.is_err(), "{given_up:?}");
+        let waiting = sh("pgrep -x iptables-legacy -P $PPID || true");
+        assert_eq!(waiting, "", "still waits for the lock");
+        drop(lock);
+        assert!(redirect.present().await.unwrap() && answers("127.0.0.1:2000"));
+    });
 }
 
 #[test]

@@ -71,12 +71,12 @@ fn a_second_interrupt_stops_at_once_and_says_the_state() {
     run.wait_for("stopping where it is safe");
     run.signal(Signal::SIGINT);
     let outcome = run.wait();
-    outcome.assert_code(7).assert_says(&["state: webA needs a person", "pitstop in webA"]);
+    outcome.assert_code(7).assert_says(&["state: webA needs a person", "pitstop recover webA"]);
     assert_eq!(world.haproxy.status("srvs/webA"), "MAINT");
     // As it says.
-    world.pitstop.run(&["restart", "webA"]).assert_code(3).assert_says(&["was interrupted"]);
-    world.pitstop.run(&["in", "webA"]).assert_code(0);
+    world.pitstop.run(&["recover", "webA"]).assert_code(0).assert_says(&["was interrupted: its restart is finished"]);
     assert!(is_in(&world));
+    world.pitstop.run(&["recover", "webA"]).assert_code(0).assert_says(&["nothing is owing"]);
 }
 
 /// A run whose terminal has gone: nobody reads its output.

@@ -86,7 +86,7 @@ async fn look(app: &App, arguments: &Arguments) -> AppStatus {
         None => None,
     };
     let logs = journal::app_dir(&arguments.state_dir, app.name.as_str());
-    let (process, process_error) = match service::service_for(app, &logs).identity().await {
+    let (process, process_error) = match service::service_for(app, &logs, "").identity().await {
         Ok(identity) => (identity, None),
         Err(error) => (None, Some(fault::chain(&error))),
     };
@@ -137,7 +137,7 @@ fn run_of(app: &App, arguments: &Arguments) -> Option<String> {
     match journal::history(&arguments.state_dir, name) {
         Ok(history) => history.last().map(|last| match last.records.last() {
             Some(Record::End { ending, .. }) => format!("{} ended: {}", last.run, ending.name()),
-            _ => format!("{} was INTERRUPTED: `pitstop in {name}` proves the app and puts it back", last.run),
+            _ => format!("{} was INTERRUPTED: `pitstop recover {name}` finishes or undoes it", last.run),
         }),
         Err(error) => Some(format!("unknown: {}", fault::chain(&error))),
     }

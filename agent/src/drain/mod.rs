@@ -1,6 +1,7 @@
 //! Witnesses: sources that say how much is in flight.
 
 pub mod sockets;
+pub mod workers;
 
 mod sock_diag;
 

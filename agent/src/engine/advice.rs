@@ -11,8 +11,7 @@ use super::preflight::Finding;
 use super::{Engine, fault};
 use crate::config::settings::{App, Balancer, Label};
 use crate::haproxy::ServerId;
-use crate::journal;
-use crate::service::child::Launcher;
+use crate::service::mark::Purpose;
 
 /// The configuration of every balancer that has a `config`, each read once.
 #[derive(Debug, Default)]
@@ -81,8 +80,7 @@ impl Engine<'_> {
 
     /// Commands that will be wanted when something has gone wrong already, and can't be run.
     pub(super) fn inspect_programs(&self) -> Vec<Finding> {
-        let logs = journal::app_dir(&self.request.state_dir, self.app.name.as_str());
-        let launcher = Launcher::new(&self.app.name, &logs);
+        let launcher = self.launcher(Purpose::Alert);
         let commands = [("on_alert", &self.app.on_alert), ("revert", &self.app.service.revert)];
         let given = commands.into_iter().filter(|(_, command)| !command.is_empty());
         given

@@ -14,7 +14,7 @@ use crate::events::Kind;
 use crate::haproxy::{StatRow, Status};
 use crate::probe;
 use crate::rotation::ports::Ports;
-use crate::rotation::{Move, Rotation, RotationError};
+use crate::rotation::{Move, Rotation, RotationError, Standing};
 use crate::run::{Goal, Outcome};
 
 /// How much longer than `hold` HAProxy's own next check is waited for; its `inter` can't be read from the socket.
@@ -103,7 +103,7 @@ impl Engine<'_> {
                 ports.leave_out();
             }
             self.log.acts_or_remark(ports.place(), &ports.acts(Move::PutBack));
-            open_again(ports, &self.log).await?;
+            make_in_time(ports, Move::PutBack, &self.log).await?;
         }
         self.balancers.append(&mut self.lost);
         if self.recovery.is_none() {
@@ -155,6 +155,7 @@ impl Engine<'_> {
             percent = self.raise_weight(began, percent).await;
             let now = Instant::now();
             match checks {
+                Checks::Failed(_) if self.has_set_the_redirect_again().await => seen_up.clear(),
                 Checks::Failed(what) => return Err(Fault::new(Outcome::Failed, what, Some(CHECK_HINT.to_owned()))),
                 Checks::Down(what) if now >= given_up + EARNED => {
                     return Err(Fault::new(Outcome::TimedOut, what, Some(CHECK_HINT.to_owned())));
@@ -168,6 +169,17 @@ impl Engine<'_> {
             }
             tokio::time::sleep(pace.pause()).await;
         }
+    }
+
+    /// Without its redirect, checks say nothing about the app: somebody who flushes the firewall must not make a run pull it out.
+    async fn has_set_the_redirect_again(&mut self) -> bool {
+        let Some(ports) = &mut self.ports else { return false };
+        if !matches!(ports.standing().await, Ok(Standing::Out)) {
+            return false;
+        }
+        self.log.remark("somebody has removed the redirect: it is set again");
+        self.log.acts_or_remark(ports.place(), &ports.acts(Move::PutBack));
+        make_in_time(ports, Move::PutBack, &self.log).await.is_ok()
     }
 
     /// The least good news of all entries on all balancers.
@@ -230,7 +242,7 @@ impl Engine<'_> {
         let mut results = Vec::new();
         if let Some(ports) = &mut self.ports {
             self.log.acts_or_remark(ports.place(), &ports.acts(Move::Restore));
-            results.push(ports.make(Move::Restore).await);
+            results.push(make_in_time(ports, Move::Restore, &self.log).await);
         }
         for balancer in &self.balancers {
             self.log.acts_or_remark(balancer.place(), &balancer.acts(Move::Restore));
@@ -271,12 +283,12 @@ impl Engine<'_> {
     }
 }
 
-/// A redirect that can't be set on the way back is tried again: a proven app is not left out for a lock.
-async fn open_again(ports: &mut Ports, log: &Log<'_>) -> Result<(), RotationError> {
+/// A redirect that can't be set on the way back is tried again: an app that is healthy is not left out for a lock.
+async fn make_in_time(ports: &mut Ports, step: Move, log: &Log<'_>) -> Result<(), RotationError> {
     let deadline = Instant::now() + REDIRECT;
     let mut told = false;
     loop {
-        match ports.make(Move::PutBack).await {
+        match ports.make(step).await {
             Err(error) if Instant::now() < deadline => {
                 if !told {
                     log.remark(format!("tries again: {error}"));

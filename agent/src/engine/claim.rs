@@ -20,6 +20,7 @@ impl Engine<'_> {
             step: None,
         };
         let claim = Claim::take(&self.request.state_dir, app, holder)?;
+        self.is_still_owing()?;
         self.log.open(Journal::open(&self.request.state_dir, app, self.log.run())?);
         self.claim = Some(claim);
         self.log.record(Record::Begin {

@@ -150,15 +150,16 @@ impl<'a> Engine<'a> {
         let peers = if addresses.iter().any(Vec::is_empty) { Vec::new() } else { addresses.concat() };
         let admins = app.balancers.iter().filter_map(|balancer| Admin::new(app, balancer));
         let logs = crate::journal::app_dir(&request.state_dir, app.name.as_str());
+        let log = Arc::new(Log::new(app.name.as_str(), listener));
         Ok(Self {
-            log: Arc::new(Log::new(app.name.as_str(), listener)),
             interrupt,
             balancers: admins.map(Watched::new).collect(),
             lost: Vec::new(),
             recovery: None,
             ports: Ports::new(app),
             sockets: Sockets::new(app.listen, peers),
-            service: service::service_for(app, &logs),
+            service: service::service_for(app, &logs, log.run()),
+            log,
             probes: probe::probes_for(app)?,
             claim: None,
             kills: preflight::Kills::Unknown,
@@ -328,7 +329,7 @@ impl<'a> Engine<'a> {
         }
         let what = format!("stopped at once in step \"{step}\", as asked; nothing was undone");
         let hint = Some(format!(
-            "look with `pitstop status`; `pitstop in {0}` proves the app and puts it back, `pitstop restart {0}` does the whole again",
+            "look with `pitstop status`; `pitstop recover {0}` finishes or undoes it, and so does the next run of {0}",
             self.app.name
         ));
         self.trouble = Some(Trouble { what, hint });

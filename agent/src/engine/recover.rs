@@ -125,14 +125,18 @@ impl Engine<'_> {
         Ok(Outcome::Done)
     }
 
+    /// Another run may have come in between the look into the journal and the claim; what it left is not what was looked at.
+    pub(super) fn is_still_owing(&self) -> Result<(), Fault> {
+        let now = journal::history(&self.request.state_dir, self.app.name.as_str())?;
+        match &self.recovery {
+            Some(recovery) if now.last() != recovery.history.last() => Err(ClaimError::Held(None).into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Compares what the journal tells with how things are: what was found is as the dead run found it, and what somebody else has set
     /// since is theirs.
     pub(super) async fn adopt(&mut self, recovery: &Recovery) -> Result<(), Fault> {
-        // Another run may have come in between; what it left is not what we looked at.
-        let now = journal::history(&self.request.state_dir, self.app.name.as_str())?;
-        if now.last() != recovery.history.last() {
-            return Err(ClaimError::Held(None).into());
-        }
         let took_out = recovery.history.may_have_taken_out();
         for balancer in &mut self.balancers {
             let states = balancer.states().await?;

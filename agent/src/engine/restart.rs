@@ -7,6 +7,7 @@ use crate::journal::{Record, app_dir};
 use crate::run::{Goal, Outcome};
 use crate::service::Note;
 use crate::service::child::Launcher;
+use crate::service::mark::Purpose;
 
 /// How long an alert command may take: it must not hold up what is left to do.
 const ALERT: Duration = Duration::from_secs(10);
@@ -25,7 +26,7 @@ impl Engine<'_> {
     pub(super) async fn revert(&mut self) -> Result<Outcome, Fault> {
         let deadline = Instant::now() + self.app.service.timeout;
         let notify = |note| self.log.service(note);
-        let reverted = self.launcher().run(&self.app.service.revert, deadline, &notify).await;
+        let reverted = self.launcher(Purpose::Revert).run(&self.app.service.revert, deadline, &notify).await;
         reverted.map_err(|error| Fault::from(error).with_outcome(Outcome::Failed))?;
         Ok(Outcome::Done)
     }
@@ -49,12 +50,13 @@ impl Engine<'_> {
             self.log.record_or_remark(Record::Service { note });
             Ok(())
         };
-        let alerted = self.launcher().run(&command, Instant::now() + ALERT, &notify).await;
+        let alerted = self.launcher(Purpose::Alert).run(&command, Instant::now() + ALERT, &notify).await;
         alerted.map_err(|error| Fault::from(error).with_outcome(Outcome::Failed))?;
         Ok(Outcome::Done)
     }
 
-    fn launcher(&self) -> Launcher {
-        Launcher::new(&self.app.name, &app_dir(&self.request.state_dir, self.app.name.as_str()))
+    pub(super) fn launcher(&self, purpose: Purpose) -> Launcher {
+        let logs = app_dir(&self.request.state_dir, self.app.name.as_str());
+        Launcher::new(&self.app.name, &logs, self.log.run(), purpose)
     }
 }

@@ -35,7 +35,7 @@ impl<'a> Answer<'a> {
         self.section(csv_end).read(command, |text| text.starts_with("# "), StatRow::parse_all)
     }
 
-    pub(super) fn servers_state(&mut self, command: &Command) -> Result<Vec<ServerState>, ErrorKind> {
+    pub(super) fn servers_state(&mut self, command: &impl Refusable) -> Result<Vec<ServerState>, ErrorKind> {
         self.section(plain_end).read(command, |text| text.starts_with("1\n"), ServerState::parse_all)
     }
 

@@ -1,18 +1,22 @@
 //! Typed calls on a worker's admin socket.
 
-use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
 
 use super::answer::Answer;
 use super::codec::AnswerCodec;
-use super::connection::{Failure, Limits, exchange};
-use super::error::{Error, ErrorKind};
+use super::connection::{Call, Limits, exchange};
+use super::error::{Error, ErrorKind, Stage};
 use super::{
     Act, Address, AdminAction, Command, Health, Info, Kinds, Name, ServerConnections, ServerId, ServerState, StatRow,
     StatScope,
 };
 
 /// Talks to one HAProxy. Cheap: it holds no connection, because an open one would keep talking to the old process
-/// after a reload, and keep that process alive.
+/// after a reload, and keep that process alive. The one exception is an act that was not answered in time: it may still run, so
+/// its connection is kept, and no clone of this client sends another act before it is [settled](Client::settle).
 ///
 /// Every call is one connection and one line that begins with `show info`, and returns the [`Info`] of that very answer; one from
 /// a process that is stopping is [`ErrorKind::Stopping`].
@@ -20,6 +24,8 @@ use super::{
 pub struct Client {
     address: Address,
     limits: Limits,
+    /// The act that was not answered yet. Acts go one at a time: two on the way at once could run in either order.
+    outstanding: Arc<Mutex<Option<Call>>>,
 }
 
 /// The rows of some servers at one moment.
@@ -34,7 +40,7 @@ pub struct Poll {
 impl Client {
     /// A client with the usual limits: 2 s for each stage.
     pub fn new(address: Address) -> Self {
-        Self { address, limits: Limits::default() }
+        Self { address, limits: Limits::default(), outstanding: Arc::default() }
     }
 
     /// The same with other limits.
@@ -107,6 +113,9 @@ impl Client {
 
     /// Changes something. `Ok` means that the process in [`Info`] took the command without a word, not that it lasts: read it
     /// back on a new connection, for a reload may have come in between.
+    ///
+    /// After [`ErrorKind::OutcomeUnknown`] by a timeout, or where the future is dropped, the command may still run. A further act
+    /// then waits until that is settled, as long as for an answer; else it is [`ErrorKind::Unsettled`], and not sent.
     pub async fn act(&self, act: Act) -> Result<Info, Error> {
         self.perform(&[act]).await
     }
@@ -124,16 +133,44 @@ impl Client {
         .await
     }
 
+    /// Waits until an act that was not answered in time is answered, or its connection ends, as it does with HAProxy's process: it
+    /// has run then, or never will, and what it did can be read. At once where there is none. An act that a clone is in the midst
+    /// of is waited for first.
+    ///
+    /// A TCP connection also ends when the other host has not been heard of for 10 s.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsettled`] when `limit` has passed.
+    pub async fn settle(&self, limit: Duration) -> Result<(), Error> {
+        let mut outstanding = self.outstanding.lock().await;
+        self.settled(&mut outstanding, limit).await
+    }
+
+    async fn settled(&self, outstanding: &mut Option<Call>, limit: Duration) -> Result<(), Error> {
+        let Some(call) = outstanding else { return Ok(()) };
+        if let Err(ErrorKind::Timeout(Stage::Read)) = call.answer(limit).await {
+            return Err(self.error(ErrorKind::Unsettled { line: call.line().to_owned() }));
+        }
+        *outstanding = None;
+        Ok(())
+    }
+
     async fn perform(&self, acts: &[Act]) -> Result<Info, Error> {
         let commands: Vec<Command> =
             std::iter::once(Command::ShowInfo).chain(acts.iter().cloned().map(Command::Act)).collect();
         let unknown = |kind| {
             self.error(ErrorKind::OutcomeUnknown { line: super::codec::line(&commands), source: Box::new(kind) })
         };
-        let bytes = self.exchange(&commands).await.map_err(|failure| match failure.sent {
-            true => unknown(failure.kind),
-            false => self.error(failure.kind),
-        })?;
+        let mut outstanding = self.outstanding.lock().await;
+        self.settled(&mut outstanding, self.limits.read).await?;
+        let call = Call::begin(&self.address, &self.limits, self.codec(), &commands).await;
+        // From here on it is remembered, also should our caller drop us.
+        let call = outstanding.insert(call.map_err(|kind| self.error(kind))?);
+        let answer = call.answer(self.limits.read).await;
+        if !matches!(answer, Err(ErrorKind::Timeout(_))) {
+            *outstanding = None;
+        }
+        let bytes = answer.map_err(unknown)?;
         let text = String::from_utf8_lossy(&bytes);
         let mut answer = Answer::new(&text);
         let result = answer.info().and_then(|info| answer.acts(acts).map(|()| info));
@@ -151,15 +188,15 @@ impl Client {
         read: impl FnOnce(&mut Answer<'_>) -> Result<T, ErrorKind>,
     ) -> Result<(Info, T), Error> {
         let commands: Vec<Command> = std::iter::once(Command::ShowInfo).chain(questions).collect();
-        let bytes = self.exchange(&commands).await.map_err(|failure| self.error(failure.kind))?;
+        let bytes = exchange(&self.address, &self.limits, self.codec(), &commands).await;
+        let bytes = bytes.map_err(|kind| self.error(kind))?;
         let text = String::from_utf8_lossy(&bytes);
         let mut answer = Answer::new(&text);
         answer.info().and_then(|info| Ok((info, read(&mut answer)?))).map_err(|kind| self.error(kind))
     }
 
-    async fn exchange(&self, commands: &[Command]) -> Result<Bytes, Failure> {
-        let codec = AnswerCodec::new(self.limits.answer);
-        exchange(&self.address, &self.limits, codec, commands).await
+    fn codec(&self) -> AnswerCodec {
+        AnswerCodec::new(self.limits.answer)
     }
 
     fn error(&self, kind: ErrorKind) -> Error {

@@ -6,15 +6,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite};
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::codec::Framed;
+use tokio_util::either::Either;
 use tracing::debug;
 
 use super::Address;
 use super::codec::{AnswerCodec, CodecError, MAX_ANSWER, line};
 use super::error::{ErrorKind, Stage};
+
+/// How long another host may be silent before a connection to it ends.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// How often it is asked meanwhile, by the kernel, whether it is still there.
+const PROBES: Duration = Duration::from_secs(1);
 
 /// How long each stage of a call may take, and how much may come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,34 +43,82 @@ impl Default for Limits {
     }
 }
 
-/// A call that gave no answer, and whether HAProxy may have seen the line.
-pub(super) struct Failure {
-    pub(super) kind: ErrorKind,
-    pub(super) sent: bool,
+/// A line that was sent whole, and the connection on which its answer comes. HAProxy has run the line, or never will, when it
+/// has answered or the connection has ended; until then it still may.
+#[derive(Debug)]
+pub(super) struct Call {
+    framed: Framed<Either<UnixStream, TcpStream>, AnswerCodec>,
+    line: String,
+    sent: Instant,
 }
 
-/// Sends one line and returns everything that comes back. The connection is not half-closed after the line: HAProxy may
-/// then forget commands that it has not run yet.
+impl Call {
+    /// Connects and sends one line. After an error nothing of it will run: HAProxy runs a line when its newline has come, and
+    /// that is the last byte. The connection is not half-closed: HAProxy may then forget commands that it has not run yet.
+    pub(super) async fn begin<C: Display>(
+        address: &Address,
+        limits: &Limits,
+        codec: AnswerCodec,
+        commands: &[C],
+    ) -> Result<Self, ErrorKind> {
+        let mut framed = Framed::new(connect(address, limits).await?, codec);
+        timeout(limits.write, framed.send(commands))
+            .await
+            .map_err(|_| ErrorKind::Timeout(Stage::Write))?
+            .map_err(|error| broken(Stage::Write, error))?;
+        Ok(Self { framed, line: line(commands), sent: Instant::now() })
+    }
+
+    /// What was sent.
+    pub(super) fn line(&self) -> &str {
+        &self.line
+    }
+
+    /// Everything that comes back. After [`ErrorKind::Timeout`], and where the future was dropped, it can be waited for again.
+    pub(super) async fn answer(&mut self, limit: Duration) -> Result<Bytes, ErrorKind> {
+        let answer = timeout(limit, self.framed.next())
+            .await
+            .map_err(|_| ErrorKind::Timeout(Stage::Read))?
+            .transpose()
+            .map_err(|error| broken(Stage::Read, error))?
+            .unwrap_or_default();
+        debug!(line = self.line, bytes = answer.len(), elapsed = ?self.sent.elapsed(), "HAProxy answered");
+        Ok(answer)
+    }
+}
+
+/// Sends one line and returns everything that comes back.
 pub(super) async fn exchange<C: Display>(
     address: &Address,
     limits: &Limits,
     codec: AnswerCodec,
     commands: &[C],
-) -> Result<Bytes, Failure> {
-    let unsent = |kind| Failure { kind, sent: false };
+) -> Result<Bytes, ErrorKind> {
+    Call::begin(address, limits, codec, commands).await?.answer(limits.read).await
+}
+
+async fn connect(address: &Address, limits: &Limits) -> Result<Either<UnixStream, TcpStream>, ErrorKind> {
     match address {
-        Address::Unix(path) => {
-            let stream = connect_unix(limits, || UnixStream::connect(path)).await;
-            converse(stream.map_err(unsent)?, address, limits, codec, commands).await
-        }
+        Address::Unix(path) => Ok(Either::Left(connect_unix(limits, || UnixStream::connect(path)).await?)),
         Address::Tcp(listen) => {
             let stream = timeout(limits.connect, TcpStream::connect(listen))
                 .await
-                .map_err(|_| unsent(ErrorKind::Timeout(Stage::Connect)))?
-                .map_err(|error| unsent(connect_error(error)))?;
-            converse(stream, address, limits, codec, commands).await
+                .map_err(|_| ErrorKind::Timeout(Stage::Connect))?
+                .map_err(connect_error)?;
+            end_with_the_host(&stream).map_err(|errno| connect_error(errno.into()))?;
+            Ok(Either::Right(stream))
         }
     }
+}
+
+/// Makes a connection end when the other host has not answered for [`SILENCE`]: else a line would pass for one that may still
+/// run after its host has lost power, and would be sent again and again long after it was given up.
+fn end_with_the_host(stream: &TcpStream) -> nix::Result<()> {
+    let seconds = u32::try_from(PROBES.as_secs()).unwrap_or(u32::MAX);
+    setsockopt(stream, sockopt::KeepAlive, &true)?;
+    setsockopt(stream, sockopt::TcpKeepIdle, &seconds)?;
+    setsockopt(stream, sockopt::TcpKeepInterval, &seconds)?;
+    setsockopt(stream, sockopt::TcpUserTimeout, &u32::try_from(SILENCE.as_millis()).unwrap_or(u32::MAX))
 }
 
 /// When about twice `stats maxconn` connections wait, connecting to a unix socket fails with EAGAIN until one ends.
@@ -96,43 +151,11 @@ fn connect_error(error: io::Error) -> ErrorKind {
     }
 }
 
-async fn converse<S, C>(
-    stream: S,
-    address: &Address,
-    limits: &Limits,
-    codec: AnswerCodec,
-    commands: &[C],
-) -> Result<Bytes, Failure>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    C: Display,
-{
-    let mut framed = Framed::new(stream, codec);
-    let failed = |stage, error| match error {
-        // Refused by our own encoder, before a byte was written.
-        CodecError::EmptyLine => Failure { kind: ErrorKind::LineTooLong { length: 0 }, sent: false },
-        CodecError::LineTooLong { length } => Failure { kind: ErrorKind::LineTooLong { length }, sent: false },
-        CodecError::AnswerTooLong { limit } => Failure { kind: ErrorKind::AnswerTooLong { limit }, sent: true },
-        CodecError::Io(source) => Failure { kind: ErrorKind::Io { stage, source }, sent: true },
-    };
-    let late = |stage| Failure { kind: ErrorKind::Timeout(stage), sent: true };
-    let started = Instant::now();
-    timeout(limits.write, framed.send(commands))
-        .await
-        .map_err(|_| late(Stage::Write))?
-        .map_err(|error| failed(Stage::Write, error))?;
-    let answer = timeout(limits.read, framed.next())
-        .await
-        .map_err(|_| late(Stage::Read))?
-        .transpose()
-        .map_err(|error| failed(Stage::Read, error))?
-        .unwrap_or_default();
-    debug!(
-        %address,
-        line = line(commands),
-        bytes = answer.len(),
-        elapsed = ?started.elapsed(),
-        "admin socket"
-    );
-    Ok(answer)
+fn broken(stage: Stage, error: CodecError) -> ErrorKind {
+    match error {
+        CodecError::EmptyLine => ErrorKind::LineTooLong { length: 0 },
+        CodecError::LineTooLong { length } => ErrorKind::LineTooLong { length },
+        CodecError::AnswerTooLong { limit } => ErrorKind::AnswerTooLong { limit },
+        CodecError::Io(source) => ErrorKind::Io { stage, source },
+    }
 }

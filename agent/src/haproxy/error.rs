@@ -56,6 +56,12 @@ pub enum ErrorKind {
         #[source]
         source: Box<ErrorKind>,
     },
+    /// An earlier act was not answered and may still run. Nothing was sent: HAProxy could run the two in either order.
+    #[error("an earlier command, `{line}`, was not answered and may still run; nothing more was sent")]
+    Unsettled {
+        /// What was sent earlier.
+        line: String,
+    },
     /// Reading or writing failed.
     #[error("{stage} failed")]
     Io {
@@ -194,7 +200,7 @@ impl fmt::Display for Text {
 
 impl Error {
     /// Whether the same call on a new connection may well succeed within moments: a reload is under way, or every
-    /// place on the socket is taken. False where the outcome is unknown: look first.
+    /// place on the socket is taken. False where an act's outcome is unknown: look first.
     pub fn is_transient(&self) -> bool {
         match self.kind {
             ErrorKind::Refused
@@ -207,6 +213,7 @@ impl Error {
             ErrorKind::Missing
             | ErrorKind::Forbidden
             | ErrorKind::OutcomeUnknown { .. }
+            | ErrorKind::Unsettled { .. }
             | ErrorKind::AnswerTooLong { .. }
             | ErrorKind::LineTooLong { .. }
             | ErrorKind::PermissionDenied { .. }
@@ -229,6 +236,7 @@ impl Error {
                 | ErrorKind::Refused
                 | ErrorKind::Busy
                 | ErrorKind::Timeout(_)
+                | ErrorKind::Unsettled { .. }
                 | ErrorKind::Io { .. }
                 | ErrorKind::Truncated
         )
@@ -264,6 +272,10 @@ impl Error {
             ErrorKind::OutcomeUnknown { .. } => {
                 format!("look at the server's state before doing anything else: {}", address.command("show servers state"))
             }
+            ErrorKind::Unsettled { .. } => format!(
+                "HAProxy is suspended, overloaded or cut off; once it answers again, the command has run or never will: {}",
+                address.command("show servers state")
+            ),
             ErrorKind::PermissionDenied { .. } => {
                 "add `level admin` to the `stats socket` line in haproxy.cfg".to_owned()
             }

@@ -4,7 +4,7 @@ use super::answer::{Answer, NO_SUCH_WORKER};
 use super::codec::AnswerCodec;
 use super::connection::{Limits, exchange};
 use super::error::{Error, ErrorKind};
-use super::{Address, Command, Kinds, MasterCommand, Process, Session, StatRow, StatScope};
+use super::{Address, Command, Kinds, MasterCommand, Name, Process, ServerState, Session, StatRow, StatScope};
 
 /// Talks to the master process of one HAProxy. It holds no connection. The master has few places for connections and has been
 /// known to leak them, so use it sparingly and only to see old workers.
@@ -32,34 +32,47 @@ impl MasterClient {
 
     /// The master and its workers, old ones too.
     pub async fn show_proc(&self) -> Result<Vec<Process>, Error> {
-        self.ask(MasterCommand::ShowProcesses, |answer, _| answer.processes()).await
+        self.ask(vec![MasterCommand::ShowProcesses], |answer| answer.processes()).await
     }
 
-    /// The rows of one worker's servers. An old worker of 2.4 and before shows none: use [`worker_sessions`](Self::worker_sessions).
-    pub async fn worker_stat(&self, pid: u32, scope: StatScope) -> Result<Vec<StatRow>, Error> {
-        let command = Command::ShowStat { proxy: scope, kinds: Kinds::SERVERS, server: None };
-        self.ask(MasterCommand::Worker { pid, command }, |answer, command| answer.stat(command)).await
+    /// What one worker has on record about the servers of a backend, as its configuration has them.
+    pub async fn worker_servers(&self, pid: u32, backend: &Name) -> Result<Vec<ServerState>, Error> {
+        let command = MasterCommand::Worker { pid, command: Command::ShowServersState(Some(backend.clone())) };
+        self.ask(vec![command.clone()], |answer| answer.servers_state(&command)).await
+    }
+
+    /// The rows of these servers of one worker, by the proxy id and server id that they have in it. An old worker of 2.4 and before
+    /// shows none: use [`worker_sessions`](Self::worker_sessions).
+    pub async fn worker_rows(&self, pid: u32, servers: &[(u32, u32)]) -> Result<Vec<StatRow>, Error> {
+        let question = |(iid, sid): &(u32, u32)| MasterCommand::Worker {
+            pid,
+            command: Command::ShowStat { proxy: StatScope::Proxy(*iid), kinds: Kinds::SERVERS, server: Some(*sid) },
+        };
+        let commands: Vec<_> = servers.iter().map(question).collect();
+        let read = |answer: &mut Answer<'_>| {
+            let rows = commands.iter().map(|command| answer.stat(command)).collect::<Result<Vec<_>, _>>()?;
+            Ok(rows.concat())
+        };
+        self.ask(commands.clone(), read).await
     }
 
     /// One worker's streams.
     pub async fn worker_sessions(&self, pid: u32) -> Result<Vec<Session>, Error> {
-        let command = Command::ShowSessions;
-        self.ask(MasterCommand::Worker { pid, command }, |answer, command| answer.sessions(command)).await
+        let command = MasterCommand::Worker { pid, command: Command::ShowSessions };
+        self.ask(vec![command.clone()], |answer| answer.sessions(&command)).await
     }
 
     async fn ask<T>(
         &self,
-        command: MasterCommand,
-        read: impl FnOnce(&mut Answer<'_>, &MasterCommand) -> Result<T, ErrorKind>,
+        mut commands: Vec<MasterCommand>,
+        read: impl FnOnce(&mut Answer<'_>) -> Result<T, ErrorKind>,
     ) -> Result<T, Error> {
+        commands.push(MasterCommand::Quit);
         let error = |kind| Error { address: self.address.clone(), kind };
-        let commands = [command, MasterCommand::Quit];
         // From 3.0 on a master that finds no such worker forgets the `quit`, and keeps the connection open.
         let codec = AnswerCodec::new(self.limits.answer).with_last_words(NO_SUCH_WORKER.as_bytes());
-        let bytes =
-            exchange(&self.address, &self.limits, codec, &commands).await.map_err(|failure| error(failure.kind))?;
+        let bytes = exchange(&self.address, &self.limits, codec, &commands).await.map_err(error)?;
         let text = String::from_utf8_lossy(&bytes);
-        let [command, _] = &commands;
-        read(&mut Answer::new(&text), command).map_err(error)
+        read(&mut Answer::new(&text)).map_err(error)
     }
 }

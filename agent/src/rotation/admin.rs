@@ -20,6 +20,9 @@ use crate::run::Counters;
 /// How long a dying worker or a busy socket is tried again.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long an act that was not answered in time is waited for: what comes next can't be sent before.
+const SETTLING: Duration = Duration::from_secs(5);
+
 /// An app's entries on one balancer.
 #[derive(Debug)]
 pub struct Admin {
@@ -361,6 +364,7 @@ impl Admin {
         let mut taken = Vec::new();
         for (entry, state) in self.entries.iter_mut().zip(&states) {
             if entry.is_ours()
+                && !entry.out_already
                 && state.admin.in_maintenance()
                 && let Some(found) = entry.found.as_mut()
             {
@@ -492,13 +496,13 @@ impl Admin {
             Order::Act(act) => self.act(act.clone()).await,
             Order::ReadyThenDown(server) => {
                 let done = self.patiently(|| self.client.act_ready_then_down(server)).await;
-                match done {
+                match self.settled(done).await {
                     // A tracking server refuses the second half: it follows the other's checks anyway.
                     Err(RotationError::HaProxy {
                         source: haproxy::Error { kind: ErrorKind::Rejected { .. }, .. },
                         ..
                     }) => Ok(()),
-                    done => done.map(drop),
+                    done => done,
                 }
             }
         }
@@ -506,12 +510,16 @@ impl Admin {
 
     async fn act(&self, act: Act) -> Result<(), RotationError> {
         let done = self.patiently(|| self.client.act(act.clone())).await;
+        self.settled(done).await
+    }
+
+    /// Where the outcome of an act is unknown, the read-back of the move decides; it must not come before the act.
+    async fn settled(&self, done: Result<Info, RotationError>) -> Result<(), RotationError> {
         match done {
-            // It may still run; the read-back of the move decides.
             Err(RotationError::HaProxy {
                 source: haproxy::Error { kind: ErrorKind::OutcomeUnknown { .. }, .. },
                 ..
-            }) => Ok(()),
+            }) => self.patiently(|| self.client.settle(SETTLING)).await,
             done => done.map(drop),
         }
     }

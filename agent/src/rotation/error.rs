@@ -34,11 +34,13 @@ pub enum RulesError {
         /// Which lock.
         what: String,
     },
-    /// It did not end in time; the command may still be carried out.
-    #[error("`{line}` did not end within {} s; it may still be carried out", RUN_WAIT.as_secs())]
+    /// It did not end in time, as where it waits for a lock without limit; whether it was carried out is not known.
+    #[error("`{line}` did not end within {} s{}", RUN_WAIT.as_secs(), if *gone { " and was killed" } else { "; it can't be killed and may still be carried out" })]
     TooLate {
         /// The command line.
         line: String,
+        /// Whether it was killed and is gone, so that it will not be carried out later.
+        gone: bool,
     },
     /// The kernel or the program lacks the table.
     #[error("`{program}` has no table {table}: {message}")]
@@ -135,7 +137,7 @@ impl RulesError {
             Self::NotStarted { .. } => "look for a limit on processes or open files: prlimit".into(),
             Self::NoRights { .. } => "run as root, or with CAP_NET_ADMIN".into(),
             Self::LockHeld { .. } => "see who holds it: fuser -v /run/xtables.lock /run/pitstop/rules.lock".into(),
-            Self::TooLate { .. } => "see what it waits for: ps -o pid,wchan:20,args -C iptables,ip6tables".into(),
+            Self::TooLate { .. } => "see who holds the lock that it waits for: fuser -v /run/xtables.lock".into(),
             Self::NoTable { .. } => {
                 "modprobe iptable_nat nft_compat   # or: update-alternatives --config iptables".into()
             }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use super::error::RulesError;
 use super::iptables::{Family, Iptables, Listing, Table, Variant, shown};
-use super::rule::{Rule, covers};
+use super::rule::{Rule, contains, covers};
 
 /// A rule that is not ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,28 +44,28 @@ impl ForeignRule {
     }
 }
 
-/// Every foreign NAT rule in `families` that names `port` as a destination. `variant` is the one we use ourselves, in
-/// which the rules that `ours` knows are not foreign.
+/// Every foreign NAT rule that may lead a connection to `check` elsewhere: its port is named, and its address not excluded. Of the
+/// unspecified address all are meant. `variant` is the one we use ourselves, in which the rules that `ours` knows are
+/// not foreign.
 ///
 /// # Errors
 /// [`RulesError`] when the rules of our own variant can't be read.
 pub async fn foreign_rules(
-    families: &[Family],
+    check: SocketAddr,
     variant: Variant,
-    port: u16,
     ours: &(dyn Fn(&Rule) -> bool + Send + Sync),
 ) -> Result<Vec<ForeignRule>, RulesError> {
     let mut found = Vec::new();
     let mut seen_by_iptables = Vec::new();
-    for &family in families {
+    for &family in Family::of(check.ip()) {
         let own = Iptables { family, variant };
         let listing = own.list(Table::Nat, false).await?;
-        found.extend(suspects(&listing, port, own, ours));
+        found.extend(suspects(&listing, check, own, ours));
         let mut readable = is_nft(own).await?;
         if let Some(other) = other(own, readable).await? {
             match other.list(Table::Nat, false).await {
                 Ok(listing) => {
-                    found.extend(suspects(&listing, port, other, &|_| false));
+                    found.extend(suspects(&listing, check, other, &|_| false));
                     readable = true;
                 }
                 // Then nft itself must tell.
@@ -80,7 +81,7 @@ pub async fn foreign_rules(
         }
     }
     if let Some(ruleset) = shown("nft", &["list", "ruleset"]).await? {
-        found.extend(nft_suspects(&ruleset, port, &seen_by_iptables));
+        found.extend(nft_suspects(&ruleset, check, &seen_by_iptables));
     }
     Ok(found)
 }
@@ -131,22 +132,24 @@ async fn has_legacy_nat(family: Family) -> bool {
 
 fn suspects(
     listing: &Listing,
-    port: u16,
+    check: SocketAddr,
     iptables: Iptables,
     ours: &(dyn Fn(&Rule) -> bool + Send + Sync),
 ) -> Vec<ForeignRule> {
     // Rules on the source address, such as Docker's, do not decide where a connection goes.
     let of_source = |rule: &Rule| matches!(rule.value("-j"), Some("MASQUERADE" | "SNAT"));
+    let not_tcp = |rule: &Rule| rule.value("-p").is_some_and(|protocol| !matches!(protocol, "tcp" | "all"));
+    let concerns = |rule: &Rule| rule.names_port(check.port()) && rule.may_be_to(check.ip());
     listing
         .rules
         .iter()
-        .filter(|rule| rule.names_port(port) && !of_source(rule) && !ours(rule))
+        .filter(|rule| concerns(rule) && !not_tcp(rule) && !of_source(rule) && !ours(rule))
         .map(|rule| ForeignRule::of_iptables(iptables, rule))
         .collect()
 }
 
 /// Reads `nft list ruleset`. Tables in `skip` were seen through iptables, in its own words.
-fn nft_suspects(ruleset: &str, port: u16, skip: &[&str]) -> Vec<ForeignRule> {
+fn nft_suspects(ruleset: &str, check: SocketAddr, skip: &[&str]) -> Vec<ForeignRule> {
     let sets = nft_sets(ruleset);
     let (mut table, mut chain) = ("", "");
     let mut found = Vec::new();
@@ -157,7 +160,8 @@ fn nft_suspects(ruleset: &str, port: u16, skip: &[&str]) -> Vec<ForeignRule> {
             chain = name;
         } else if !skip.contains(&table)
             && (line.contains("redirect") || line.contains("dnat"))
-            && nft_names_port(line, port, |set| sets.get(&(table, set)).map(String::as_str))
+            && nft_may_be_to(line, check.ip())
+            && nft_names_port(line, check.port(), |set| sets.get(&(table, set)).map(String::as_str))
         {
             let text = format!("nft: table {table} chain {chain}: {line}");
             found.push(ForeignRule { iptables: None, text: text.escape_debug().to_string(), deletion: None });
@@ -197,8 +201,17 @@ fn nft_sets(ruleset: &str) -> BTreeMap<(&str, &str), String> {
     sets
 }
 
+fn nft_may_be_to(line: &str, address: IpAddr) -> bool {
+    let network = |after: &str| after.split(' ').next().and_then(|network| contains(network, address));
+    address.is_unspecified() || line.split("daddr ").skip(1).all(|after| network(after).unwrap_or(true))
+}
+
 fn nft_names_port<'a>(line: &'a str, port: u16, set: impl Fn(&'a str) -> Option<&'a str>) -> bool {
-    line.split("dport").skip(1).any(|after| {
+    let before = line.split("dport");
+    before.clone().zip(before.skip(1)).any(|(before, after)| {
+        if before.trim_end().ends_with("udp") {
+            return false;
+        }
         let after = after.trim();
         let (negated, after) = match after.strip_prefix("!=") {
             Some(after) => (true, after.trim()),
@@ -249,19 +262,23 @@ table inet mine {
 		tcp dport != 80 redirect to :2
 		tcp dport 2001 redirect to :2000
 		tcp dport 2000 accept
+		udp dport 2000 redirect to :53
+		ip daddr 10.0.0.6 tcp dport 2000 redirect to :1006
 	}
 }
 ";
 
     #[test]
     fn rules_of_nft_are_found_by_number_range_set_and_map() {
-        let found = nft_suspects(RULESET, 2000, &["ip nat"]);
+        let check: SocketAddr = "10.0.0.5:2000".parse().unwrap();
+        let found = nft_suspects(RULESET, check, &["ip nat"]);
         let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(texts.len(), 3, "{texts:#?}");
         assert!(texts.iter().any(|text| text.contains("map @checks")));
         assert!(texts.iter().any(|text| text.contains("1990-2010")));
         assert!(texts.iter().any(|text| text.contains("!= 80")));
-        assert_eq!(nft_suspects(RULESET, 2000, &[]).len(), 4);
+        assert_eq!(nft_suspects(RULESET, check, &[]).len(), 4);
+        assert_eq!(nft_suspects(RULESET, "0.0.0.0:2000".parse().unwrap(), &[]).len(), 5);
     }
 
     #[test]
@@ -281,8 +298,8 @@ table inet mine {
 
     proptest! {
         #[test]
-        fn no_ruleset_makes_the_parser_fail(text in "(table|chain|set|map|elements|dport|redirect|[{}@=:,. 0-9\n-]){0,60}") {
-            nft_suspects(&text, 2000, &[]);
+        fn no_ruleset_makes_the_parser_fail(text in "(table|chain|set|map|elements|dport|daddr|redirect|[{}@=:,. 0-9\n-]){0,60}") {
+            nft_suspects(&text, "10.0.0.5:2000".parse().unwrap(), &[]);
         }
     }
 }

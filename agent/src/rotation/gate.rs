@@ -57,16 +57,15 @@ impl Gate {
             };
             let app = SocketAddr::new(address, self.listen.port());
             let connected = tokio::time::timeout(SILENT_FOR, TcpStream::connect(app)).await;
-            if matches!(connected, Ok(Ok(_))) && !self.is_led_elsewhere(family).await? {
+            if matches!(connected, Ok(Ok(_))) && !self.is_led_elsewhere(app).await? {
                 return Err(RulesError::GateOpen { app });
             }
         }
         Ok(())
     }
 
-    async fn is_led_elsewhere(&self, family: Family) -> Result<bool, RulesError> {
-        let port = self.listen.port();
-        let foreign = foreign_rules(&[family], self.variant, port, &|_| false).await?;
+    async fn is_led_elsewhere(&self, app: SocketAddr) -> Result<bool, RulesError> {
+        let foreign = foreign_rules(app, self.variant, &|_| false).await?;
         Ok(!foreign.is_empty())
     }
 

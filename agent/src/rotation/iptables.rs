@@ -6,6 +6,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use super::error::RulesError;
+use super::invocation::Invocation;
 use super::rule::Rule;
 
 /// How long iptables may wait for its lock (`-w`), and we for ours.
@@ -112,7 +113,8 @@ impl Iptables {
     /// Runs one command; the kernel takes it as a whole or not at all.
     ///
     /// # Errors
-    /// [`RulesError`], in which [`RulesError::TooLate`] means that the command may still be carried out.
+    /// [`RulesError`]. Whatever it is, and also when this is dropped, the command is not carried out later, unless
+    /// [`RulesError::TooLate`] says that it is not gone.
     pub async fn run(self, table: Table, command: &str) -> Result<Found, RulesError> {
         let output = self.output(table, command).await?;
         match output.status.code() {
@@ -137,27 +139,11 @@ impl Iptables {
 
     async fn output(self, table: Table, command: &str) -> Result<Output, RulesError> {
         let program = self.program();
-        let command_line = waiting(command);
-        let runner = ::iptables::IPTables {
-            cmd: program,
-            has_check: true,
-            // The crate's own `--wait` waits for ever; `-w SECONDS` is part of the command.
-            has_wait: false,
-            is_numeric: true,
-        };
-        let run = tokio::task::spawn_blocking(move || {
-            runner.execute(table.name(), &command_line).map_err(|error| match error.downcast::<io::Error>() {
-                Ok(error) => *error,
-                Err(other) => io::Error::other(other.to_string()),
-            })
-        });
-        let started = match tokio::time::timeout(RUN_WAIT, run).await {
-            Ok(joined) => joined.unwrap_or_else(|error| Err(io::Error::other(error))),
-            Err(_) => {
-                return Err(RulesError::TooLate { line: self.line(table, command) });
-            }
-        };
-        started.map_err(|error| not_started(program, error))
+        let mut invocation = Invocation::begin(program, table.name(), waiting(command));
+        match invocation.output(RUN_WAIT).await {
+            Some(output) => output.map_err(|error| not_started(program, error)),
+            None => Err(RulesError::TooLate { line: self.line(table, command), gone: invocation.end().await }),
+        }
     }
 
     fn failure(self, table: Table, command: &str, output: &Output) -> RulesError {
@@ -204,7 +190,7 @@ pub(super) async fn shown(program: &'static str, arguments: &[&str]) -> Result<O
         Ok(Ok(output)) => output,
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Ok(Err(error)) => return Err(not_started(program, error)),
-        Err(_) => return Err(RulesError::TooLate { line: line() }),
+        Err(_) => return Err(RulesError::TooLate { line: line(), gone: true }),
     };
     if output.status.success() {
         Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))

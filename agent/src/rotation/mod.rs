@@ -7,6 +7,7 @@ pub mod findings;
 pub mod foreign;
 pub mod gate;
 pub mod guard;
+mod invocation;
 pub mod iptables;
 mod listeners;
 pub mod mark;

@@ -145,7 +145,8 @@ impl Redirect {
 
     pub(super) async fn foreign(&self) -> Result<Vec<ForeignRule>, RulesError> {
         let ours = |rule: &Rule| rule.chain == CHAIN.name && self.ours(rule).is_some();
-        foreign_rules(self.families(), self.variant, self.check_port, &ours).await
+        let check = SocketAddr::new(self.listen.ip(), self.check_port);
+        foreign_rules(check, self.variant, &ours).await
     }
 
     /// Listeners on the check port that answer once the redirect is away.
@@ -160,13 +161,16 @@ impl Redirect {
         rivals
     }
 
+    /// Only checks of the address that the app listens on: the same port of another one may be another app's.
     fn rule(&self) -> String {
-        self.written(&self.target())
+        let address = self.listen.ip();
+        self.written((!address.is_unspecified()).then_some(address), &self.target())
     }
 
-    fn written(&self, target: &str) -> String {
+    fn written(&self, to: Option<IpAddr>, target: &str) -> String {
+        let to = to.map(|address| format!("-d {address} ")).unwrap_or_default();
         let port = self.check_port;
-        format!("-p tcp --dport {port} -m comment --comment {COMMENT} -j {target}")
+        format!("{to}-p tcp --dport {port} -m comment --comment {COMMENT} -j {target}")
     }
 
     /// `REDIRECT` goes to the loopback address in `OUTPUT` and to the first address of the interface in `PREROUTING`: right
@@ -182,11 +186,15 @@ impl Redirect {
         }
     }
 
-    /// By check port and comment, whatever the target, so that a rule from before the app moved does not stay.
+    /// By check port, comment and address, whatever the target, so that a rule from before the app moved does not stay.
     fn ours(&self, rule: &Rule) -> Option<String> {
-        let plain = rule.only(&["-p", "-m", "--dport", "--comment", "-j", "--to-ports", "--to-destination"]);
-        let ours =
-            plain && rule.value("--dport")?.parse() == Ok(self.check_port) && rule.value("--comment") == Some(COMMENT);
+        let plain = rule.only(&["-d", "-p", "-m", "--dport", "--comment", "-j", "--to-ports", "--to-destination"]);
+        let to = rule.address("-d");
+        let ours = plain
+            && rule.has("-d") == to.is_some()
+            && rule.may_be_to(self.listen.ip())
+            && rule.value("--dport")?.parse() == Ok(self.check_port)
+            && rule.value("--comment") == Some(COMMENT);
         let target = match rule.value("-j")? {
             "REDIRECT" => {
                 let port: u16 = rule.value("--to-ports")?.parse().ok()?;
@@ -198,7 +206,7 @@ impl Redirect {
             }
             _ => return None,
         };
-        ours.then(|| self.written(&target))
+        ours.then(|| self.written(to, &target))
     }
 
     /// The app's own address as seen from this host in `family`, with another port.
@@ -244,10 +252,13 @@ impl Redirect {
             let closed = match &answer {
                 Ok(_) => false,
                 Err(error) => match error.kind() {
+                    // Rules in `PREROUTING`, where checks of other hosts come in, are not met by a connect from this one.
                     io::ErrorKind::ConnectionRefused
                     | io::ErrorKind::HostUnreachable
                     | io::ErrorKind::NetworkUnreachable
-                    | io::ErrorKind::AddrNotAvailable => rivals.is_empty(),
+                    | io::ErrorKind::AddrNotAvailable => {
+                        rivals.is_empty() && (self.listen.ip().is_loopback() || self.foreign().await?.is_empty())
+                    }
                     // Dropped by a firewall; or by an app whose queue is full, behind somebody else's rule.
                     io::ErrorKind::TimedOut => rivals.is_empty() && self.foreign().await?.is_empty(),
                     _ => {

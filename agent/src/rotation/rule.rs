@@ -40,6 +40,13 @@ impl Rule {
         (length.is_empty() || length == single).then_some(address)
     }
 
+    /// Whether a packet to `address` may match its `-d`, which can be missing, negated, or a network; what can't be understood may.
+    /// Of the unspecified address every destination is one.
+    pub fn may_be_to(&self, address: IpAddr) -> bool {
+        let within = |network| contains(network, address).unwrap_or(true);
+        address.is_unspecified() || self.find("-d").is_none_or(|(negated, network)| negated || within(network))
+    }
+
     /// Whether it has `option` at all, negated or not.
     pub fn has(&self, option: &str) -> bool {
         self.words.iter().any(|word| word == option)
@@ -86,6 +93,23 @@ pub(super) fn covers(part: &str, separator: char, port: u16) -> bool {
         return false;
     };
     (first..=last).contains(&port)
+}
+
+/// Whether `network`, an address with or without the length of its prefix, has `address` in it; `None` for anything else.
+pub(super) fn contains(network: &str, address: IpAddr) -> Option<bool> {
+    let (first, length) = network.split_once('/').map_or((network, None), |(first, length)| (first, Some(length)));
+    let bits = |address| -> (u128, u32) {
+        match address {
+            IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),
+            IpAddr::V6(address) => (u128::from(address), 128),
+        }
+    };
+    let (first, longest) = bits(first.parse().ok()?);
+    let (address, of_address) = bits(address);
+    let length = length.map_or(Some(longest), |length| length.parse().ok())?;
+    let outside = longest.checked_sub(length).and_then(|_| 128_u32.checked_sub(length))?;
+    let prefix = |bits: u128| bits.checked_shr(outside).unwrap_or(0);
+    Some(longest == of_address && prefix(first) == prefix(address))
 }
 
 /// Splits at spaces; a quoted word may hold spaces, and a backslash takes the next character as it is.
@@ -145,6 +169,22 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_for_another_address_is_told_from_one_for_ours() {
+        let app: IpAddr = [10, 0, 0, 5].into();
+        let to = |match_: &str| Rule::parse(&format!("-A OUTPUT {match_}-p tcp -j ACCEPT")).unwrap().may_be_to(app);
+        for ours in ["", "-d 10.0.0.5/32 ", "-d 10.0.0.0/29 ", "-d 0.0.0.0/0 ", "! -d 10.0.0.6/32 ", "-d what "] {
+            assert!(to(ours), "{ours}");
+        }
+        for other in ["-d 10.0.0.6/32 ", "-d 10.0.0.8/29 ", "-d ::1/128 ", "-d 10.0.0.6 "] {
+            assert!(!to(other), "{other}");
+        }
+        assert_eq!(contains("fd00::/16", "fd00::7".parse().unwrap()), Some(true));
+        assert_eq!(contains("10.0.0.5/33", app), None);
+        let everywhere = Rule::parse("-A OUTPUT -d 10.0.0.6/32 -j ACCEPT").unwrap();
+        assert!(everywhere.may_be_to(std::net::Ipv4Addr::UNSPECIFIED.into()));
+    }
+
+    #[test]
     fn a_comment_can_not_pass_for_an_option() {
         let line = r#"-A OUTPUT -p tcp -m comment --comment "say \" --dport 2000" --dport 80 -j ACCEPT"#;
         assert!(!Rule::parse(line).unwrap().names_port(2000));
@@ -153,9 +193,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_makes_the_parser_fail(line in ".{0,80}", port: u16) {
+        fn no_line_makes_the_parser_fail(line in ".{0,80}", port: u16, address: IpAddr) {
+            contains(&line, address);
             if let Some(rule) = Rule::parse(&line) {
                 rule.names_port(port);
+                rule.may_be_to(address);
                 rule.packets();
                 rule.address("-s");
             }

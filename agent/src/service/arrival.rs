@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::child::Child;
-use super::family::Finder;
+use super::family::{Family, Finder};
+use super::left::Left;
 use super::{Identity, ServiceError};
 use crate::drain::Pace;
 use crate::process::Process;
@@ -17,9 +18,9 @@ pub(super) const SETTLE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Before {
     /// The app's processes.
-    old: Vec<Process>,
+    pub(super) old: Vec<Process>,
     /// What the pid file said, true or not.
-    named: Option<u32>,
+    pub(super) named: Option<u32>,
 }
 
 impl Before {
@@ -28,6 +29,41 @@ impl Before {
         let named = finder.named_pid().await;
         Self { old, named }
     }
+}
+
+/// What is to bring the app.
+pub(super) enum Starter<'a> {
+    /// A command of this run.
+    Child(&'a mut Child),
+    /// What an interrupted run has left.
+    Left(&'a Left),
+}
+
+impl Starter<'_> {
+    /// Whether it ended well; `None` while it runs. What an interrupted run has left is not our child: how it ended is not known,
+    /// so it never counts as well.
+    async fn ended(&mut self) -> Option<bool> {
+        match self {
+            Self::Child(child) => child.ended().ok().flatten().map(|status| status.success()),
+            Self::Left(left) => left.processes().await.ok().filter(Vec::is_empty).map(|_| false),
+        }
+    }
+
+    async fn brought(&self, process: Process) -> bool {
+        match self {
+            Self::Child(child) => child.brought(process),
+            Self::Left(left) => left.brought(process).await.unwrap_or(false),
+        }
+    }
+}
+
+/// Who may hold the port without a word from the pid file and be taken for the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// What was started for it: a stranger may have taken the port while the app was down.
+    Started,
+    /// Anybody new, for a manager that is asked starts the app itself.
+    Any,
 }
 
 /// Why the wait ended.
@@ -57,7 +93,8 @@ pub(super) struct NotArrived {
 pub(super) async fn arrival(
     finder: &Finder,
     before: &Before,
-    child: &mut Child,
+    mut starter: Starter<'_>,
+    origin: Origin,
     deadline: Instant,
 ) -> Result<Identity, NotArrived> {
     let pace = Pace::new();
@@ -67,9 +104,17 @@ pub(super) async fn arrival(
     let mut gone: Option<Instant> = None;
     loop {
         // Before the look, so that what the command did before it ended is seen by it.
-        let ended = child.ended().ok().flatten();
-        let found = finder.find().await;
+        let ended = starter.ended().await;
+        let mut found = finder.find().await;
         let now = Instant::now();
+        if let Ok(Some(family)) = &found
+            && !family.named
+            && !before.old.contains(&family.main)
+            && origin == Origin::Started
+            && !starter.brought(family.main).await
+        {
+            found = Err(stranger(family));
+        }
         let fresh = match &found {
             Ok(Some(family)) if family.listens && !before.old.contains(&family.main) => Some(family),
             _ => None,
@@ -79,7 +124,7 @@ pub(super) async fn arrival(
             Some(family) => {
                 let since = unnamed.filter(|(process, _)| *process == family.main).map_or(now, |(_, since)| since);
                 // Without a pid file the end of the command is the best sign that no first process of a daemon is left.
-                let over = !finder.has_pidfile() && ended.is_some_and(|status| status.success());
+                let over = !finder.has_pidfile() && ended == Some(true);
                 if over || now - since >= SETTLE {
                     return Ok(family.identity());
                 }
@@ -87,7 +132,7 @@ pub(super) async fn arrival(
             }
             None => unnamed = None,
         }
-        if fresh.is_none() && ended.is_some_and(|status| !status.success()) {
+        if fresh.is_none() && ended == Some(false) {
             let since = *failed.get_or_insert(now);
             if now - since >= SETTLE {
                 return Err(not_arrived(Missed::Failed, found.err()));
@@ -114,6 +159,13 @@ pub(super) async fn arrival(
 
 fn has_ended(pid: u32) -> bool {
     matches!(Process::read(pid), Ok(None))
+}
+
+fn stranger(family: &Family) -> ServiceError {
+    ServiceError::touched(format!(
+        "the app's port is held by process {}, which was not started for the app, nor does the pid file name it",
+        family.main.pid
+    ))
 }
 
 fn not_arrived(missed: Missed, doubt: Option<ServiceError>) -> NotArrived {

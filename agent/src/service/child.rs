@@ -5,27 +5,37 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use nix::unistd::{AccessFlags, Uid, access};
+use nix::unistd::{AccessFlags, access};
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 
+use super::mark::{Mark, Purpose};
 use super::{Note, Notify, ServiceError};
 use crate::config::settings::Label;
-use crate::process::Process;
+use crate::process::{self, Process};
 
 /// How much of the log an error shows.
 const TAIL: u64 = 2048;
 
+/// What stands before a command that is to get a scope of its own.
+const SCOPE: [&str; 5] = ["systemd-run", "--scope", "--quiet", "--collect", "--no-ask-password"];
+
+/// How long systemd may take to make a scope.
+const SCOPE_LIMIT: Duration = Duration::from_secs(5);
+
 /// Starts commands for one app.
 ///
 /// Each gets a session of its own (setsid(1)), `/` as its directory, nothing to read, and appends what it prints to
-/// the app's log. Where systemd runs, root's commands get a scope of their own (systemd-run(1)), so the end of our unit
-/// does not end them. No shell is involved.
+/// the app's log. It carries the [`Mark`] of the run that started it. Where systemd runs it gets a scope of its own
+/// (systemd-run(1)), so the end of our unit or login does not end it. No shell is involved.
 #[derive(Debug, Clone)]
 pub struct Launcher {
-    app: String,
+    mark: Mark,
     log: PathBuf,
+    /// Whether systemd makes scopes for us, once that was tried.
+    scopes: OnceCell<bool>,
 }
 
 /// A command that was started.
@@ -33,6 +43,7 @@ pub struct Launcher {
 pub struct Child {
     child: tokio::process::Child,
     process: Process,
+    mark: Mark,
     command: String,
     log: PathBuf,
     /// Where in the log its own words begin.
@@ -40,9 +51,15 @@ pub struct Child {
 }
 
 impl Launcher {
-    /// Commands of `app` write to `APP.log` in `log_dir`.
-    pub fn new(app: &Label, log_dir: &Path) -> Self {
-        Self { app: app.to_string(), log: log_dir.join(format!("{app}.log")) }
+    /// Commands of `app` write to `APP.log` in `log_dir` and carry the mark of `run`, in which they serve `purpose`.
+    pub fn new(app: &Label, log_dir: &Path, run: &str, purpose: Purpose) -> Self {
+        let mark = Mark { app: app.to_string(), run: run.to_owned(), purpose };
+        Self { mark, log: log_dir.join(format!("{app}.log")), scopes: OnceCell::new() }
+    }
+
+    /// What its commands carry.
+    pub fn mark(&self) -> &Mark {
+        &self.mark
     }
 
     /// Where the commands' words go.
@@ -62,21 +79,29 @@ impl Launcher {
         Ok(())
     }
 
+    /// Finds out whether systemd makes scopes for us. To be called before an app is stopped, so that it need not be
+    /// found out while it is down.
+    pub async fn prepare(&self) {
+        self.scopes.get_or_init(makes_scopes).await;
+    }
+
     /// Starts a command and does not wait for it. The intent is noted before, its process after.
     ///
     /// # Errors
     /// Nothing was started. [`ServiceError::touched`] is false: the caller knows what came before.
-    pub fn spawn(&self, command: &[String], notify: Notify<'_>) -> Result<Child, ServiceError> {
+    pub async fn spawn(&self, command: &[String], notify: Notify<'_>) -> Result<Child, ServiceError> {
         let shown = show(command);
         let failed = |error: io::Error| ServiceError::untouched(format!("could not start {shown}")).because(error);
         self.check(command)?;
+        let wrapper = self.wrapper().await;
         // Its words are not worth the app, nor an alert: on a full or read-only disk they are lost.
         let log = self.open_log().or_else(|_| OpenOptions::new().append(true).open("/dev/null")).map_err(failed)?;
         let from = log.metadata().map_err(failed)?.len();
         notify(Note::Signalling { what: format!("start {shown}") }).map_err(failed)?;
-        let mut words = self.wrapper().into_iter().chain(command.iter().cloned());
+        let mut words = wrapper.into_iter().chain(command.iter().cloned());
         let child = Command::new(words.next().unwrap_or_default())
             .args(words)
+            .envs(self.mark.environment())
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(failed)?)
@@ -91,7 +116,7 @@ impl Launcher {
         if let Err(error) = notify(started) {
             tracing::warn!(%error, pid, "could not note the process of {shown}");
         }
-        Ok(Child { child, process, command: shown, log: self.log.clone(), from })
+        Ok(Child { child, process, mark: self.mark.clone(), command: shown, log: self.log.clone(), from })
     }
 
     /// Starts a command and waits until it has ended well.
@@ -99,7 +124,7 @@ impl Launcher {
     /// # Errors
     /// It could not be started, ended badly, or still runs at `deadline` (and goes on).
     pub async fn run(&self, command: &[String], deadline: Instant, notify: Notify<'_>) -> Result<(), ServiceError> {
-        let mut child = self.spawn(command, notify)?;
+        let mut child = self.spawn(command, notify).await?;
         match child.wait(deadline).await {
             Ok(Some(status)) if status.success() => Ok(()),
             Ok(status) => Err(child.failure(status)),
@@ -116,22 +141,50 @@ impl Launcher {
 
     /// What stands before the command. Both programs replace themselves by what they run, so the pid stays:
     /// setsid(1) forks only when it leads a process group, which a child of ours never does.
-    fn wrapper(&self) -> Vec<String> {
+    async fn wrapper(&self) -> Vec<String> {
         let mut words = Vec::new();
-        if Path::new("/run/systemd/system").is_dir() && Uid::effective().is_root() {
-            let unit = format!("--unit=pitstop-{}-{:016x}", self.app, rand::random::<u64>());
-            let scope = ["systemd-run", "--scope", "--quiet", "--collect", &unit, "--"];
-            words.extend(scope.map(str::to_owned));
+        if *self.scopes.get_or_init(makes_scopes).await {
+            words.extend(SCOPE.map(str::to_owned));
+            words.push(format!("--unit={}{:016x}", self.mark.unit(), rand::random::<u64>()));
+            words.push("--".to_owned());
         }
         words.push("setsid".to_owned());
         words
     }
 }
 
+/// Whether systemd runs (sd_booted(3)) and makes scopes for us. Tried, for only it knows its rules; what could not get a scope
+/// would not be started at all.
+async fn makes_scopes() -> bool {
+    if !Path::new("/run/systemd/system").is_dir() {
+        return false;
+    }
+    let [program, options @ ..] = SCOPE;
+    let trial =
+        Command::new(program).args(options).args(["--", "true"]).stdin(Stdio::null()).kill_on_drop(true).output();
+    let refused = match tokio::time::timeout(SCOPE_LIMIT, trial).await {
+        Ok(Ok(output)) if output.status.success() => return true,
+        Ok(Ok(output)) => escape(String::from_utf8_lossy(&output.stderr).trim()),
+        Ok(Err(error)) => format!("{program}: {error}"),
+        Err(late) => late.to_string(),
+    };
+    tracing::warn!(
+        "commands get no scope of their own: with our unit or login, systemd may end the app too ({refused})"
+    );
+    false
+}
+
 impl Child {
     /// Its process.
     pub fn process(&self) -> Process {
         self.process
+    }
+
+    /// Whether it started a process, directly or not: that descends from it or carries its mark.
+    pub(super) fn brought(&self, process: Process) -> bool {
+        process == self.process
+            || self.mark.is_on(process.pid)
+            || process::ancestors_of(process.pid).is_ok_and(|above| above.contains(&self.process.pid))
     }
 
     /// How it ended; `None` while it runs.
@@ -214,7 +267,6 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
     use std::sync::Mutex;
-    use std::time::Duration;
 
     use proptest::prelude::*;
 
@@ -222,7 +274,7 @@ mod tests {
 
     fn launcher() -> (tempfile::TempDir, Launcher) {
         let directory = tempfile::tempdir().unwrap();
-        let launcher = Launcher::new(&"web".parse().unwrap(), directory.path());
+        let launcher = Launcher::new(&"web".parse().unwrap(), directory.path(), "run-1", Purpose::Restart);
         (directory, launcher)
     }
 
@@ -238,8 +290,8 @@ mod tests {
     async fn a_child_has_a_session_of_its_own_and_nothing_of_ours() {
         let (_directory, launcher) = launcher();
         let script = "exec 2>&1; readlink /proc/$$/fd/0 /proc/$$/fd/1; ls /proc/$$/fd | wc -l; \
-                      pwd; cut -d' ' -f1,6 /proc/$$/stat";
-        let mut child = launcher.spawn(&sh(script), &|_| Ok(())).unwrap();
+                      pwd; cut -d' ' -f1,6 /proc/$$/stat; echo $PITSTOP_APP $PITSTOP_RUN $PITSTOP_STEP";
+        let mut child = launcher.spawn(&sh(script), &|_| Ok(())).await.unwrap();
         assert!(child.wait(soon()).await.unwrap().unwrap().success());
         let said = std::fs::read_to_string(launcher.log()).unwrap();
         let pid = child.process().pid;
@@ -249,6 +301,7 @@ mod tests {
         assert_eq!(lines[1], log.to_string());
         assert_eq!(lines[3], "/");
         assert_eq!(lines[4], format!("{pid} {pid}"));
+        assert_eq!(lines[5], "web run-1 restart");
     }
 
     #[tokio::test]
@@ -259,7 +312,7 @@ mod tests {
             notes.lock().unwrap().push(note);
             Ok(())
         };
-        let child = launcher.spawn(&sh("exit 0"), &notify).unwrap();
+        let child = launcher.spawn(&sh("exit 0"), &notify).await.unwrap();
         let notes = notes.into_inner().unwrap();
         assert!(matches!(&notes[0], Note::Signalling { what } if what == "start sh -c \"exit 0\""));
         assert!(matches!(&notes[1], Note::Child { process, .. } if *process == child.process()));
@@ -271,7 +324,7 @@ mod tests {
         let witness = directory.path().join("started");
         let command = ["touch".to_owned(), witness.display().to_string()];
         let full = |_| Err(io::ErrorKind::StorageFull.into());
-        assert!(!launcher.spawn(&command, &full).unwrap_err().touched);
+        assert!(!launcher.spawn(&command, &full).await.unwrap_err().touched);
         assert!(!witness.exists());
     }
 
@@ -289,7 +342,7 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_goes_on_past_the_deadline_is_left_alone_and_named() {
         let (_directory, launcher) = launcher();
-        let mut child = launcher.spawn(&sh("exec sleep 60"), &|_| Ok(())).unwrap();
+        let mut child = launcher.spawn(&sh("exec sleep 60"), &|_| Ok(())).await.unwrap();
         let soon = Instant::now() + Duration::from_millis(20);
         assert!(child.wait(soon).await.unwrap().is_none());
         assert!(child.failure(None).what.contains("still runs"));

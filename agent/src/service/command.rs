@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
-use super::arrival::{Before, NotArrived, arrival};
+use super::arrival::{Before, NotArrived, Origin, Starter, arrival};
 use super::child::{self, Child, Launcher};
 use super::family::{Family, Finder};
+use super::left::Left;
 use super::{Identity, Notify, Service, ServiceError};
 use crate::process::Process;
 
@@ -73,8 +74,8 @@ impl Service for Command {
         let old: Vec<Process> =
             running.iter().map(|family| family.main).chain(before.map(|identity| identity.main)).collect();
         let at_first = Before::new(&self.finder, old).await;
-        let mut child = self.launcher.spawn(&self.restart, notify)?;
-        match arrival(&self.finder, &at_first, &mut child, deadline).await {
+        let mut child = self.launcher.spawn(&self.restart, notify).await?;
+        match arrival(&self.finder, &at_first, Starter::Child(&mut child), Origin::Any, deadline).await {
             Ok(identity) => {
                 if let Ok(Some(status)) = child.ended()
                     && !status.success()
@@ -84,6 +85,14 @@ impl Service for Command {
                 Ok(identity)
             }
             Err(missing) => Err(self.failure(&mut child, running.as_ref(), missing).await),
+        }
+    }
+
+    async fn finish(&self, left: &Left, deadline: Instant, notify: Notify<'_>) -> Result<Identity, ServiceError> {
+        left.await_revert(deadline).await?;
+        match left.arrival(&self.finder, Origin::Any, deadline).await? {
+            Some(identity) => Ok(identity),
+            None => self.apply(left.before.as_ref(), deadline, notify).await,
         }
     }
 }

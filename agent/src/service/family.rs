@@ -171,8 +171,10 @@ impl Finder {
 
 fn family(main: Process, named: bool, holders: &[Process]) -> Result<Family, ServiceError> {
     let below = process::descendants_of(main.pid).map_err(unreadable)?;
-    let (workers, strangers) =
+    let (workers, mut strangers): (Vec<Process>, Vec<Process>) =
         holders.iter().filter(|holder| **holder != main).partition(|holder| below.contains(holder));
+    // A worker that has ended since its sockets were read is below nobody.
+    strangers.retain(|stranger| stranger.is_alive().unwrap_or(true));
     Ok(Family { main, named, workers, strangers, listens: !holders.is_empty() })
 }
 
@@ -252,11 +254,11 @@ fn seconds_of_start(process: &Process) -> io::Result<i64> {
     boot.map(|boot| boot.saturating_add(since_boot)).ok_or_else(|| io::Error::other("/proc/stat has no btime"))
 }
 
-fn unreadable(error: io::Error) -> ServiceError {
+pub(super) fn unreadable(error: io::Error) -> ServiceError {
     ServiceError::untouched("could not read /proc").because(error)
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     look: impl FnOnce() -> Result<T, ServiceError> + Send + 'static,
 ) -> Result<T, ServiceError> {
     tokio::task::spawn_blocking(look)

@@ -2,6 +2,8 @@
 
 pub mod child;
 pub mod command;
+pub mod left;
+pub mod mark;
 pub mod signal;
 pub mod systemd;
 
@@ -17,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use self::child::Launcher;
 use self::command::Command;
+use self::left::Left;
+use self::mark::Purpose;
 use self::signal::Signal;
 use self::systemd::Systemd;
 use crate::config::settings::{App, Manager};
@@ -88,6 +92,15 @@ pub trait Service: Send + Sync {
         deadline: Instant,
         notify: Notify<'_>,
     ) -> Result<Identity, ServiceError>;
+
+    /// Finishes what [`apply`](Self::apply) of a run that died has begun, at whatever point it died, and returns the new identity:
+    /// what still runs is waited for; a restart that has happened is not done again; else what is missing is done. Of a reload nobody
+    /// can tell whether it has happened, so it is done again, which is harmless. Two starts never race for the port. Gives up at
+    /// `deadline`.
+    ///
+    /// The caller holds the app's claim. A child of the dead run holds it as well until it has become its command, so by
+    /// then every child can be known.
+    async fn finish(&self, left: &Left, deadline: Instant, notify: Notify<'_>) -> Result<Identity, ServiceError>;
 }
 
 /// Why a restart failed.
@@ -138,9 +151,9 @@ impl ServiceError {
     }
 }
 
-/// The way this app is restarted. What its commands print goes to `APP.log` in `log_dir`.
-pub fn service_for(app: &App, log_dir: &Path) -> Box<dyn Service> {
-    let launcher = Launcher::new(&app.name, log_dir);
+/// The way this app is restarted. What its commands print goes to `APP.log` in `log_dir`; they carry the mark of `run`.
+pub fn service_for(app: &App, log_dir: &Path, run: &str) -> Box<dyn Service> {
+    let launcher = Launcher::new(&app.name, log_dir, run, Purpose::Restart);
     let action = app.service.action;
     match &app.service.manager {
         Manager::Systemd { unit } => Box::new(Systemd::new(unit, action, app.listen)),

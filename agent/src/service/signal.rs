@@ -1,6 +1,7 @@
 //! A process known by its pid file: stopped by a signal and started by a command, or reloaded by a signal.
 
 mod reload;
+mod succeed;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,9 +10,10 @@ use std::time::Instant;
 use async_trait::async_trait;
 use nix::sys::signal::Signal as Number;
 
-use super::arrival::{Before, arrival};
+use super::arrival::{Before, Origin, Starter, arrival};
 use super::child::{self, Launcher};
 use super::family::{self, Family, Finder, Holder};
+use super::left::Left;
 use super::{Identity, Note, Notify, Service, ServiceError};
 use crate::config::settings::{Action, SignalName};
 use crate::drain::Pace;
@@ -121,14 +123,60 @@ impl Signal {
     ) -> Result<Identity, ServiceError> {
         self.launcher.check(start)?;
         let old = self.family().await?;
+        self.replace(old, stop, start, deadline, notify).await
+    }
+
+    /// Finishes a restart of a run that died. While the old main process lives nothing was started; once it is gone, what was
+    /// started may still come.
+    async fn finish_restart(
+        &self,
+        left: &Left,
+        stop: Number,
+        start: &[String],
+        deadline: Instant,
+        notify: Notify<'_>,
+    ) -> Result<Identity, ServiceError> {
+        self.launcher.check(start)?;
+        if let Some(old) = left.old()? {
+            let old = self.finder.of(old).await?;
+            return self.replace(Some(old), stop, start, deadline, notify).await;
+        }
+        if let Some(arrived) = left.arrival(&self.finder, Origin::Started, deadline).await? {
+            return Ok(arrived);
+        }
+        let old = left.before.as_ref().map(|identity| identity.main);
+        match self.vacated(old, deadline).await? {
+            Some(successor) => Ok(successor),
+            None => self.start(start, old, deadline, notify).await,
+        }
+    }
+
+    async fn replace(
+        &self,
+        old: Option<Family>,
+        stop: Number,
+        start: &[String],
+        deadline: Instant,
+        notify: Notify<'_>,
+    ) -> Result<Identity, ServiceError> {
+        self.launcher.prepare().await;
         if let Some(family) = &old {
             if let Some(successor) = self.stop(family, stop, deadline, notify).await? {
                 return Ok(successor);
             }
             note_gone(family.main, notify);
         }
-        let old: Vec<Process> = old.iter().map(|family| family.main).collect();
-        let before = Before::new(&self.finder, old).await;
+        self.start(start, old.map(|family| family.main), deadline, notify).await
+    }
+
+    async fn start(
+        &self,
+        start: &[String],
+        old: Option<Process>,
+        deadline: Instant,
+        notify: Notify<'_>,
+    ) -> Result<Identity, ServiceError> {
+        let before = Before::new(&self.finder, old.into_iter().collect()).await;
         // A stopped app is started also where that can't be written down.
         let noted = |note: Note| {
             if let Err(error) = notify(note) {
@@ -136,8 +184,9 @@ impl Signal {
             }
             Ok(())
         };
-        let mut child = self.launcher.spawn(start, &noted).map_err(ServiceError::after_a_touch)?;
-        arrival(&self.finder, &before, &mut child, deadline).await.map_err(|missing| {
+        let mut child = self.launcher.spawn(start, &noted).await.map_err(ServiceError::after_a_touch)?;
+        let arrived = arrival(&self.finder, &before, Starter::Child(&mut child), Origin::Started, deadline).await;
+        arrived.map_err(|missing| {
             let status = child.ended().ok().flatten();
             let mut error = child.failure(status);
             error.what = format!("no new process holds {} ({}): {}", self.listen, missing.missed, error.what);
@@ -166,7 +215,12 @@ impl Signal {
         for handle in main.iter().chain(&workers) {
             self.await_end(handle, stop, deadline).await?;
         }
-        // A worker that was forked after we looked.
+        self.vacated(Some(family.main), deadline).await
+    }
+
+    /// Waits until nobody holds the port, as a worker that was forked after we looked may, or until the pid file names
+    /// a successor that does.
+    async fn vacated(&self, old: Option<Process>, deadline: Instant) -> Result<Option<Identity>, ServiceError> {
         let pace = Pace::new();
         loop {
             let left = self.finder.holders().await;
@@ -175,7 +229,7 @@ impl Signal {
             }
             if let Ok(Some(now)) = self.finder.find().await
                 && now.named
-                && now.main != family.main
+                && Some(now.main) != old
             {
                 return Ok(Some(now.identity()));
             }
@@ -269,6 +323,15 @@ impl Service for Signal {
             Plan::Restart { stop, start } => self.restart(*stop, start, deadline, notify).await,
             Plan::Reload { signal } => self.reload(*signal, deadline, notify).await,
             Plan::Succeed { signal, old } => self.succeed(*signal, *old, deadline, notify).await,
+        }
+    }
+
+    async fn finish(&self, left: &Left, deadline: Instant, notify: Notify<'_>) -> Result<Identity, ServiceError> {
+        left.await_revert(deadline).await?;
+        match &self.plan {
+            Plan::Restart { stop, start } => self.finish_restart(left, *stop, start, deadline, notify).await,
+            Plan::Reload { .. } => self.apply(left.before.as_ref(), deadline, notify).await,
+            Plan::Succeed { signal, old } => self.finish_succession(left, *signal, *old, deadline, notify).await,
         }
     }
 }

@@ -13,6 +13,7 @@ use zbus::OwnedObjectPath;
 
 use self::bus::{JobRemovedStream, ManagerProxy, State};
 use super::family::{self, Family, Finder};
+use super::left::Left;
 use super::{Identity, Note, Notify, Service, ServiceError};
 use crate::config::settings::Action;
 use crate::drain::Pace;
@@ -159,6 +160,25 @@ impl Systemd {
         }
     }
 
+    /// Waits until systemd has no job for the unit, as an interrupted run may have left one.
+    async fn await_no_job(&self, connection: &Connection, deadline: Instant) -> Result<(), ServiceError> {
+        let pace = Pace::new();
+        loop {
+            let job = bus::has_job(connection, &self.unit).await.map_err(|error| {
+                ServiceError::touched(format!("systemd does not tell about the jobs of {}", self.unit))
+                    .with_hint("systemctl list-jobs")
+                    .because(error)
+            })?;
+            if !job {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(self.failure(connection, "the job is not over").await);
+            }
+            tokio::time::sleep(pace.pause()).await;
+        }
+    }
+
     /// Waits until the unit's main process is a new one.
     async fn await_new(
         &self,
@@ -277,6 +297,18 @@ impl Service for Systemd {
                 let old: Vec<Process> = running.iter().chain(before).map(|old| old.main).collect();
                 self.await_new(&connection, &old, deadline).await
             }
+        }
+    }
+
+    async fn finish(&self, left: &Left, deadline: Instant, notify: Notify<'_>) -> Result<Identity, ServiceError> {
+        left.await_revert(deadline).await?;
+        let connection = self.connect().await?;
+        self.await_no_job(&connection, deadline).await?;
+        let state = self.state(&connection).await?;
+        let old = left.before.as_ref().map(|identity| identity.main);
+        match self.main(&state)? {
+            Some(now) if self.action == Action::Restart && state.active == "active" && Some(now.main) != old => Ok(now),
+            _ => self.apply(left.before.as_ref(), deadline, notify).await,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::world::{World, folder, hup, in_world, restart, usr2, words};
 const APP: &str = "import os\nopen('loaded.%d' % os.getpid(), 'w')\ndef app(environ, start):\n    start('200 OK', [])\n    return [b'VERSION']\n";
 
 /// The command that starts gunicorn with two workers.
-fn start(world: &World, options: &str) -> Vec<String> {
+pub(crate) fn start(world: &World, options: &str) -> Vec<String> {
     release(world, "one");
     let pidfile = world.show("web.pid");
     let folder = folder(&world.path("web.pid"));

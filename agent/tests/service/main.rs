@@ -9,6 +9,7 @@
 )]
 
 mod command;
+mod finish;
 mod gunicorn;
 mod nginx;
 mod single;

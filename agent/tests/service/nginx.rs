@@ -19,11 +19,15 @@ fn configure(world: &World, answer: &str) {
     );
 }
 
-async fn started(world: &World) -> (Process, Vec<Process>) {
-    configure(world, "one");
+/// The command that starts nginx with two workers that give this answer.
+pub(crate) fn start(world: &World, answer: &str) -> Vec<String> {
+    configure(world, answer);
     // At USR2 nginx runs argv[0] again, without a search path.
-    let start = words(&format!("/usr/sbin/nginx -c {}", world.show("nginx.conf")));
-    let service = world.signal(restart(start));
+    words(&format!("/usr/sbin/nginx -c {}", world.show("nginx.conf")))
+}
+
+async fn started(world: &World) -> (Process, Vec<Process>) {
+    let service = world.signal(restart(start(world, "one")));
     let main = world.apply(&service, 20).await.unwrap();
     (main, world.until_held_by(3).await)
 }

@@ -24,7 +24,7 @@ if sys.argv[1]:
 server.serve_forever()
 "#;
 
-fn start(world: &World, pidfile: &str, manner: &str) -> Vec<String> {
+pub(crate) fn start(world: &World, pidfile: &str, manner: &str) -> Vec<String> {
     world.write("app.py", APP);
     let app = world.show("app.py");
     ["python3", &app, pidfile, manner].map(str::to_owned).to_vec()

@@ -15,12 +15,15 @@ use pitstop::config::settings::{self, Action, SignalName};
 use pitstop::drain::sockets::Sockets;
 use pitstop::process::Process;
 use pitstop::service::child::Launcher;
+use pitstop::service::mark::Purpose;
 use pitstop::service::signal::{self, Plan};
 use pitstop::service::{Note, Service};
 
 pub(crate) struct World {
     folder: tempfile::TempDir,
     pub(crate) notes: Mutex<Vec<Note>>,
+    /// The id of the run that starts what is started.
+    pub(crate) run: String,
 }
 
 pub(crate) fn in_world(test: impl AsyncFnOnce(&World) + Send + 'static) {
@@ -30,7 +33,8 @@ pub(crate) fn in_world(test: impl AsyncFnOnce(&World) + Send + 'static) {
         let folder = tempfile::tempdir().unwrap();
         // gunicorn and nginx hand their work to users of lower rights.
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let world = World { folder, notes: Mutex::default() };
+        let run = format!("{}-{:?}", std::process::id(), std::thread::current().id());
+        let world = World { folder, notes: Mutex::default(), run };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(test(&world))));
         if outcome.is_err() {
@@ -46,16 +50,25 @@ pub(crate) fn in_world(test: impl AsyncFnOnce(&World) + Send + 'static) {
 
 /// Nobody but this test's own processes can be in its namespace.
 fn end_all_in_this_namespace() {
+    for process in processes_here() {
+        let _ = nix::sys::signal::kill(Pid::from_raw(process.pid.cast_signed()), Signal::SIGKILL);
+    }
+}
+
+/// All that lives in this thread's namespace, without this process.
+pub(crate) fn processes_here() -> Vec<Process> {
     let here = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
+    let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let pid = entry.file_name().to_string_lossy().parse::<u32>();
         if let Ok(pid) = pid
             && pid != std::process::id()
             && std::fs::read_link(entry.path().join("ns/net")).is_ok_and(|there| there == here)
         {
-            let _ = nix::sys::signal::kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+            found.extend(Process::read(pid).unwrap());
         }
     }
+    found
 }
 
 pub(crate) fn run(program: &str, arguments: &[&str]) {
@@ -98,12 +111,26 @@ impl World {
     }
 
     pub(crate) fn launcher(&self) -> Launcher {
-        Launcher::new(&"web".parse::<settings::Label>().unwrap(), self.folder.path())
+        self.launcher_of("run")
+    }
+
+    pub(crate) fn run_id(&self, run: &str) -> String {
+        format!("{}-{run}", self.run)
+    }
+
+    /// As another run's.
+    pub(crate) fn launcher_of(&self, run: &str) -> Launcher {
+        let app = "web".parse::<settings::Label>().unwrap();
+        Launcher::new(&app, self.folder.path(), &self.run_id(run), Purpose::Restart)
     }
 
     pub(crate) fn signal(&self, plan: Plan) -> signal::Signal {
+        self.signal_of("run", plan)
+    }
+
+    pub(crate) fn signal_of(&self, run: &str, plan: Plan) -> signal::Signal {
         let pidfile = self.path("web.pid");
-        signal::Signal::new(self.listen(), &pidfile, plan, self.launcher())
+        signal::Signal::new(self.listen(), &pidfile, plan, self.launcher_of(run))
     }
 
     pub(crate) async fn apply(
@@ -136,6 +163,33 @@ impl World {
                 return holders;
             }
             assert!(Instant::now() < deadline, "held by {holders:?}, not by {count}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// As [`until_held_by`](Self::until_held_by), and none has worked between two looks: a worker of gunicorn that has not loaded
+    /// its code yet does not hear TERM.
+    pub(crate) async fn until_at_rest(&self, count: usize) -> Vec<Process> {
+        let deadline = within(20);
+        let mut before = Vec::new();
+        loop {
+            let now = self.until_held_by(count).await;
+            let ticks: Vec<_> = now.iter().map(|process| process.ticks_at_rest().unwrap()).collect();
+            if ticks.iter().all(Option::is_some) && ticks == before {
+                return now;
+            }
+            before = ticks;
+            assert!(Instant::now() < deadline, "{now:?} do not come to rest");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until the pid file, if there is one, names this process, as gunicorn's does soon after a succession.
+    pub(crate) async fn until_named(&self, main: Process) {
+        let deadline = within(10);
+        let second = self.path("web.pid.2");
+        while second.exists() || self.path("web.pid").exists() && self.read("web.pid").trim() != main.pid.to_string() {
+            assert!(Instant::now() < deadline, "the pid file names {}", self.read("web.pid"));
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use pitstop::config::settings::Action;
 use pitstop::process::Process;
 use pitstop::service::child::Launcher;
+use pitstop::service::left::Left;
+use pitstop::service::mark::Purpose;
 use pitstop::service::systemd::Systemd;
 use pitstop::service::{Identity, Service, ServiceError};
 
@@ -257,9 +259,9 @@ async fn who_has_no_right_touches_nothing() {
 #[tokio::test]
 #[ignore = "runs inside the container"]
 async fn a_command_runs_in_a_scope_of_its_own() {
-    let launcher = Launcher::new(&"web".parse().unwrap(), Path::new("/run/web"));
+    let launcher = Launcher::new(&"web".parse().unwrap(), Path::new("/run/web"), "run", Purpose::Restart);
     let command = ["sleep".to_owned(), "600".to_owned()];
-    let child = launcher.spawn(&command, &|_| Ok(())).unwrap();
+    let child = launcher.spawn(&command, &|_| Ok(())).await.unwrap();
     let pid = child.process().pid;
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
@@ -272,4 +274,91 @@ async fn a_command_runs_in_a_scope_of_its_own() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(child.process().is_alive().unwrap());
+}
+
+/// Lets a run die right before or right after it asks systemd, and finishes it.
+async fn finishes(asked: bool, text: &str) {
+    unit(text);
+    until_held_by(3).await;
+    let service = service(Action::Restart);
+    let before = service.identity().await.unwrap();
+    if asked {
+        assert!(systemctl("--no-block restart web.service"));
+    }
+    let left = Left { app: "web".to_owned(), runs: vec!["dead".to_owned()], before: before.clone(), notes: Vec::new() };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let now = service.finish(&left, deadline, &|_| Ok(())).await.unwrap();
+    assert_ne!(Some(&now), before.as_ref());
+    assert!(!before.unwrap().main.is_alive().unwrap());
+    assert!(until_held_by(3).await.contains(&now.main));
+    // What has happened is not done again.
+    assert_eq!(service.finish(&left, deadline, &|_| Ok(())).await.unwrap(), now);
+}
+
+#[tokio::test]
+#[ignore = "runs inside the container"]
+async fn a_restart_is_finished_whether_systemd_was_asked_or_not() {
+    for asked in [false, true] {
+        finishes(asked, &format!("[Service]\nType=notify\nNotifyAccess=all\nExecStart={GUNICORN} app:app\n")).await;
+        finishes(asked, &format!("[Service]\nExecStartPre=/bin/sleep 1\nExecStart={GUNICORN} app:app\n")).await;
+    }
+}
+
+const CALLER: &str = "PITSTOP_TEST_CALLER";
+
+#[tokio::test]
+#[ignore = "runs inside the container"]
+async fn what_a_run_started_outlives_the_unit_it_was_called_from() {
+    let launcher = Launcher::new(&"web".parse().unwrap(), Path::new("/run/web"), "20261121-web", Purpose::Restart);
+    if std::env::var_os(CALLER).is_some() {
+        let start = ["sh", "-c", "sleep 700 & echo $! > /run/web/app.pid; wait"].map(str::to_owned);
+        launcher.spawn(&start, &|_| Ok(())).await.unwrap();
+        std::future::pending::<()>().await;
+    }
+    std::fs::create_dir_all("/run/web").unwrap();
+    let this = std::env::current_exe().unwrap().display().to_string();
+    for how in [&["--unit=caller.service", "--quiet"][..], &["--unit=caller.scope", "--quiet", "--scope"]] {
+        let _ = std::fs::remove_file("/run/web/app.pid");
+        let test = "inside::what_a_run_started_outlives_the_unit_it_was_called_from";
+        let mut caller = Command::new("systemd-run")
+            .args(how)
+            .args(["env", &format!("{CALLER}=1"), &this, "--ignored", "--exact", test])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let app = loop {
+            let pid = std::fs::read_to_string("/run/web/app.pid").unwrap_or_default();
+            if let Ok(pid) = pid.trim().parse() {
+                break Process::read(pid).unwrap().unwrap();
+            }
+            assert!(Instant::now() < deadline, "nothing was started");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        let cgroup = std::fs::read_to_string(format!("/proc/{}/cgroup", app.pid)).unwrap();
+        assert!(cgroup.contains("/system.slice/pitstop-web-20261121-web-restart-"), "{cgroup}");
+        assert!(systemctl(&format!("stop {}", how[0].trim_start_matches("--unit="))));
+        caller.wait().unwrap();
+        assert!(app.is_alive().unwrap());
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(app.pid.cast_signed()), nix::sys::signal::SIGKILL).unwrap();
+    }
+}
+
+#[tokio::test]
+#[ignore = "runs inside the container"]
+async fn a_command_is_started_also_where_systemd_makes_no_scope() {
+    if !nix::unistd::Uid::effective().is_root() {
+        let launcher = Launcher::new(&"web".parse().unwrap(), Path::new("/tmp/nobody"), "run", Purpose::Restart);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        launcher.run(&["true".to_owned()], deadline, &|_| Ok(())).await.unwrap();
+        return;
+    }
+    let nobody = Command::new("setpriv")
+        .args(["--reuid=65534", "--clear-groups", "--"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "inside::a_command_is_started_also_where_systemd_makes_no_scope"])
+        .status()
+        .unwrap();
+    assert!(nobody.success());
 }

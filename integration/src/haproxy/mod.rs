@@ -66,7 +66,7 @@ pub struct Haproxy {
 }
 
 impl Haproxy {
-    /// Starts it in the calling thread's network namespace and waits until all its frontends accept.
+    /// Starts it in the calling thread's network namespace and waits until all its frontends accept and its master answers.
     ///
     /// Panics with HAProxy's own words when it refuses the configuration.
     pub fn start(version: Version, config: Config) -> Self {
@@ -96,7 +96,9 @@ impl Haproxy {
                 panic!("HAProxy ended, {status}: {}", self.log());
             }
             let open = |address| TcpStream::connect_timeout(address, REPLY).is_ok();
-            (self.pid().is_some() && self.config.addresses().all(open)).then_some(())
+            // From 2.5 on the master runs its program anew once its worker serves; a reload asked for meanwhile is lost.
+            let master_ready = self.master_command("show proc").is_ok_and(|answer| answer.contains("worker"));
+            (self.pid().is_some() && master_ready && self.config.addresses().all(open)).then_some(())
         });
         assert!(served.is_some(), "HAProxy does not serve: {}", self.log());
     }

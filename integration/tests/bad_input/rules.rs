@@ -41,8 +41,7 @@ fn a_foreign_rule_on_the_check_port_is_refused_with_the_way_to_adopt_it() {
 #[test]
 fn a_redirect_that_is_gone_is_said_and_set_again() {
     let world = with_redirects();
-    let rule =
-        "iptables -w 5 -t nat -D PITSTOP -p tcp --dport 2001 -m comment --comment pitstop -j REDIRECT --to-ports 1001";
+    let rule = "iptables -w 5 -t nat -D PITSTOP -d 127.0.0.1 -p tcp --dport 2001 -m comment --comment pitstop -j REDIRECT --to-ports 1001";
     netns::run(&rule.split(' ').collect::<Vec<_>>());
     assert_says(&world.pitstop.run(&["check", "webA"]), 0, &["warning: redirect: not in place", "pitstop in webA"]);
     assert_says(&world.pitstop.run(&["status", "webA"]), 0, &["redirect: out"]);
@@ -62,8 +61,8 @@ fn a_dry_run_names_every_command_and_touches_nothing() {
     let kill = format!("service: kill -TERM $(cat {})", world.apps[0].pidfile().display());
     let start = format!("service: {}", world.apps[0].start_command().join(" "));
     let wanted = [
-        "redirect: iptables -t nat -w 5 -D PITSTOP -p tcp --dport 2001",
-        "redirect: iptables -t nat -w 5 -A PITSTOP -p tcp --dport 2001",
+        "redirect: iptables -t nat -w 5 -D PITSTOP -d 127.0.0.1 -p tcp --dport 2001",
+        "redirect: iptables -t nat -w 5 -A PITSTOP -d 127.0.0.1 -p tcp --dport 2001",
         "probe: GET http://127.0.0.1:1001/health",
         &kill,
         &start,

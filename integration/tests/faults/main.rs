@@ -10,6 +10,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod firewall;
+mod moment;
 mod row_01_killed;
 mod row_02_power_cut;
 mod row_03_journal_unwritable;
@@ -24,6 +26,7 @@ mod row_12_crash_loop_after_ready;
 mod row_13_manager_lies;
 mod row_14_xtables_lock;
 mod row_15_nft_and_legacy;
+mod row_16_firewall_flushed;
 mod row_17_clock_jump;
 mod row_18_no_file_descriptors;
 mod row_19_two_runs;

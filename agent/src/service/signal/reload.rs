@@ -1,15 +1,13 @@
-//! Reloads: new workers under the same main process (`HUP`), or a successor that inherits the socket (`USR2`).
+//! Reloads in place: new workers under the same main process (`HUP`).
 
-use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use nix::sys::signal::Signal as Number;
 
-use super::{Signal, hold, hold_all, note_gone, send, short};
+use super::{Signal, hold, send, short};
 use crate::drain::Pace;
 use crate::process::{Handle, Process};
-use crate::service::arrival::SETTLE;
-use crate::service::family::{self, Family, Holder};
+use crate::service::family::{self, Family};
 use crate::service::{Identity, Notify, ServiceError};
 
 impl Signal {
@@ -49,150 +47,6 @@ impl Signal {
             }
             tokio::time::sleep(pace.pause()).await;
         }
-    }
-
-    /// Has the main process start a successor, and ends it once the successor is ready: it and the same worker of it have held the
-    /// socket, at rest, for [`SETTLE`]; one without workers counts when a pid file names it.
-    pub(super) async fn succeed(
-        &self,
-        signal: Number,
-        old_signal: Number,
-        deadline: Instant,
-        notify: Notify<'_>,
-    ) -> Result<Identity, ServiceError> {
-        let before = self.running().await?;
-        catches(before.main, signal)?;
-        let Some(main) = hold(before.main)? else {
-            return Err(ended(before.main, signal));
-        };
-        let workers = hold_all(&before.workers)?;
-        send(&main, signal, notify)?;
-        let mut search = Search::new(&before);
-        let successor = match self.successor(&mut search, &main, signal, deadline).await {
-            Ok(successor) => successor,
-            Err(error) => {
-                end_failed(search.candidate, old_signal, notify);
-                return Err(error);
-            }
-        };
-        send(&main, old_signal, notify).map_err(ServiceError::after_a_touch)?;
-        for handle in [&main].into_iter().chain(&workers) {
-            self.await_end(handle, old_signal, deadline).await.map_err(|mut error| {
-                error.what = format!("process {} serves, but {}", successor.pid, error.what);
-                error
-            })?;
-        }
-        note_gone(before.main, notify);
-        Ok(Identity { main: successor, invocation: None })
-    }
-
-    async fn successor(
-        &self,
-        search: &mut Search<'_>,
-        old: &Handle,
-        signal: Number,
-        deadline: Instant,
-    ) -> Result<Process, ServiceError> {
-        let pace = Pace::new();
-        loop {
-            if !is_alive(old)? {
-                return Err(ended(old.process(), signal));
-            }
-            let holders = self.finder.holders().await;
-            let holders = holders.map_err(ServiceError::after_a_touch)?;
-            if let Some(ready) = search.look(holders, &self.finder.named()) {
-                return Ok(ready);
-            }
-            let late = Instant::now() >= deadline;
-            match search.candidate {
-                Some(Process { pid, .. }) if search.candidate_died() => {
-                    let what = format!("its successor, process {pid}, ended before it was ready");
-                    return Err(kept_on(search.before, what));
-                }
-                Some(Process { pid, .. }) if late => {
-                    let what = format!("its successor, process {pid}, did not become ready");
-                    return Err(kept_on(search.before, what));
-                }
-                None if late => {
-                    let what = format!("no successor came after {}", short(signal));
-                    return Err(kept_on(search.before, what));
-                }
-                _ => tokio::time::sleep(pace.pause()).await,
-            }
-        }
-    }
-}
-
-/// Processor time, in ticks of 10 ms, that an idle worker's heartbeat may use meanwhile.
-const IDLE_TICKS: u64 = 3;
-
-/// The search for a successor among those that hold the listening socket.
-struct Search<'a> {
-    before: &'a Family,
-    /// New holders, since when they have rested, and how much processor time they had used then.
-    seen: HashMap<Process, (Instant, u64)>,
-    /// Those that had a worker at some time.
-    masters: HashSet<Process>,
-    /// The successor, ready or not.
-    candidate: Option<Process>,
-}
-
-impl<'a> Search<'a> {
-    fn new(before: &'a Family) -> Self {
-        Self { before, seen: HashMap::new(), masters: HashSet::new(), candidate: None }
-    }
-
-    /// One look; the successor if it is ready.
-    fn look(&mut self, mut holders: Vec<Holder>, named: &[Process]) -> Option<Process> {
-        let before = self.before;
-        holders.retain(|Holder { process, .. }| *process != before.main && !before.workers.contains(process));
-        let now = Instant::now();
-        self.seen.retain(|process, _| holders.iter().any(|holder| holder.process == *process));
-        for holder in &holders {
-            let process = holder.process;
-            let rest = process.ticks_at_rest().unwrap_or_default();
-            let rested = self.seen.entry(process).or_insert((now, 0));
-            // One that still loads its code may yet fail, however long a busy host makes that last.
-            if rest.is_none_or(|ticks| ticks > rested.1 + IDLE_TICKS) {
-                *rested = (now, rest.unwrap_or(rested.1));
-            }
-        }
-        holders.iter().find(|holder| self.is_ready(holder, named)).map(|holder| holder.process)
-    }
-
-    fn is_ready(&mut self, holder: &Holder, named: &[Process]) -> bool {
-        let process = holder.process;
-        if !holder.below.is_empty() {
-            self.masters.insert(process);
-        }
-        let is_master = self.masters.contains(&process);
-        if !is_master && !named.contains(&process) {
-            return false;
-        }
-        self.candidate = Some(process);
-        // A master whose workers come and go is not one that works without any.
-        let serves = !is_master || holder.below.iter().any(|worker| self.settled(worker));
-        serves && self.settled(&process)
-    }
-
-    fn settled(&self, process: &Process) -> bool {
-        self.seen.get(process).is_some_and(|(since, _)| since.elapsed() >= SETTLE)
-    }
-
-    fn candidate_died(&self) -> bool {
-        self.candidate.is_some_and(|process| !process.is_alive().unwrap_or(true))
-    }
-}
-
-/// Ends a successor that did not become ready: with it there, the app would not hear the next signal for one.
-fn end_failed(successor: Option<Process>, signal: Number, notify: Notify<'_>) {
-    let ended = match successor.map(hold) {
-        Some(Ok(Some(handle))) => send(&handle, signal, notify),
-        Some(Err(error)) => Err(error),
-        Some(Ok(None)) | None => Ok(()),
-    };
-    if let Err(error) = ended {
-        tracing::warn!(%error, "a successor that did not become ready is still there");
     }
 }
 
@@ -241,11 +95,11 @@ fn reloaded(before: &Family, now: &Family, signal: Number) -> Result<bool, Servi
     Ok(now.has_only_new_workers(before))
 }
 
-fn is_alive(handle: &Handle) -> Result<bool, ServiceError> {
+pub(super) fn is_alive(handle: &Handle) -> Result<bool, ServiceError> {
     handle.process().is_alive().map_err(|error| ServiceError::touched("could not read /proc").because(error))
 }
 
-fn ended(process: Process, signal: Number) -> ServiceError {
+pub(super) fn ended(process: Process, signal: Number) -> ServiceError {
     ServiceError::touched(format!("the main process {} ended instead of obeying {}", process.pid, short(signal)))
         .with_hint("look into the app's log")
 }
@@ -268,7 +122,7 @@ fn not_reloaded(before: &Family, found: Result<Option<Family>, ServiceError>, si
     .with_hint("look into the app's log")
 }
 
-fn kept_on(before: &Family, what: String) -> ServiceError {
+pub(super) fn kept_on(before: &Family, what: String) -> ServiceError {
     ServiceError::untouched(format!(
         "the app goes on as before with process {} and {} workers: {what}",
         before.main.pid,

@@ -20,10 +20,14 @@ pub(super) trait Manager {
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn reload_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn list_jobs(&self) -> zbus::Result<Vec<Job>>;
 
     #[zbus(signal)]
     fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
 }
+
+/// Id, unit, type, state, the job's path and the unit's.
+type Job = (u32, String, String, String, OwnedObjectPath, OwnedObjectPath);
 
 #[zbus::proxy(
     interface = "org.freedesktop.PolicyKit1.Authority",
@@ -88,6 +92,15 @@ pub(super) async fn state(connection: &Connection, unit: &str) -> zbus::Result<S
         result: take(&mut properties, "Result")?,
         exit_status: take(&mut properties, "ExecMainStatus")?,
     })
+}
+
+/// Whether systemd has a job for the unit, waiting or running.
+pub(super) async fn has_job(connection: &Connection, unit: &str) -> zbus::Result<bool> {
+    let manager = ManagerProxy::new(connection).await?;
+    // The job's own word for the unit may be another of its names.
+    let wanted = manager.load_unit(unit).await?;
+    let jobs = manager.list_jobs().await?;
+    Ok(jobs.iter().any(|(.., unit)| *unit == wanted))
 }
 
 fn take<T>(properties: &mut HashMap<String, OwnedVariant>, name: &str) -> zbus::Result<T>
