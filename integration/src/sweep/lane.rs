@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::call::Names;
 use super::point::{Point, Recording, Strike};
 use super::scenario::{Scenario, Sweep};
-use super::tracer::{End, Followed};
+use super::tracer::{End, Followed, Whose};
 use crate::haproxy::Haproxy;
 use crate::load::{Load, Options};
 use crate::pitstop::Outcome;
@@ -86,7 +86,9 @@ impl Lane {
         assert_eq!(end, End::Code(self.sweep.scenario.exit_code()), "the run that is recorded\n{said}");
         self.tidy_up(pending).expect("the run that is recorded ends as it must");
         let calls = recording.calls();
-        (recording.points(), calls)
+        let from = self.sweep.scenario.differs_from();
+        let differs = |point: &Point| self.sweep.whose == Whose::Own && point.step != from;
+        (recording.points().into_iter().skip_while(differs).collect(), calls)
     }
 
     /// Kills a run at this point, recovers, and looks at everything. A lane in which something is wrong is used up.
@@ -130,7 +132,10 @@ impl Lane {
         let recovery = self.recover();
         trial.recovery = recovery.code;
         let checked = match recovery.code {
-            Some(0) if self.sweep.scenario == Scenario::Out => self.is_in().or_else(|_| self.is_out()),
+            // As it was before, or as it was meant to be.
+            Some(0) if matches!(self.sweep.scenario, Scenario::Out | Scenario::In) => {
+                self.is_out().and_then(|()| self.runs()).or_else(|_| self.is_in())
+            }
             Some(0) => self.is_in(),
             Some(6 | 7) => self.is_out().and_then(|()| self.is_said(&alerts)),
             _ => Err("a recovery ends with 0, 6 or 7".to_owned()),
@@ -169,7 +174,7 @@ impl Lane {
         self.world.pitstop.run(&[RECOVER, self.world.apps[0].name()])
     }
 
-    /// On every balancer by its own record, redirect included, and as one process that answers.
+    /// On every balancer by its own record, redirect included; and it runs.
     fn is_in(&self) -> Result<(), String> {
         for haproxy in self.balancers() {
             for server in self.world.servers(0) {
@@ -186,10 +191,24 @@ impl Lane {
         if redirects == 0 {
             return Err(format!("the redirect is missing\n{rules}"));
         }
+        self.runs()
+    }
+
+    /// As one process that answers.
+    fn runs(&self) -> Result<(), String> {
         let app = &self.world.apps[0];
         let processes = processes_of(&app.pidfile());
         if processes.len() != 1 || app.pid() != processes.first().copied() {
-            return Err(format!("the app's processes are {processes:?}, its pid file says {:?}", app.pid()));
+            let states = processes.iter().map(|pid| {
+                let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+                stat.chars().take(200).collect::<String>()
+            });
+            let states: Vec<_> = states.collect();
+            return Err(format!(
+                "the app's processes are {states:?}, its pid file says {:?}\n{}",
+                app.pid(),
+                app.log()
+            ));
         }
         let answer = Pending::work(app.listen(), Duration::ZERO, None).answer();
         match answer {
@@ -198,11 +217,12 @@ impl Lane {
         }
     }
 
+    /// On every balancer by its own record.
     fn is_out(&self) -> Result<(), String> {
         for haproxy in self.balancers() {
             for server in self.world.servers(0) {
                 let status = haproxy.status(&server);
-                if status.starts_with("UP") {
+                if !status.starts_with("MAINT") {
                     return Err(format!("{server} is {status}"));
                 }
             }

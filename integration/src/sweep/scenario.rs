@@ -10,7 +10,7 @@ use crate::request::Pending;
 use crate::world::{Builder, Redirects, World};
 
 /// The request that is still there when the drain's time is over.
-const TOO_LONG: Duration = Duration::from_millis(1500);
+const TOO_LONG: Duration = Duration::from_secs(4);
 
 /// A kind of run, on an app with a redirect behind two balancers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -108,6 +108,16 @@ impl Scenario {
                 None
             }
             Self::DrainTimeout => Some(Pending::work(world.frontend(), TOO_LONG, Some("SERVER=A"))),
+        }
+    }
+
+    /// The first step that is not the same as in a `restart` that goes well; what comes before it is swept there.
+    pub(super) fn differs_from(self) -> &'static str {
+        match self {
+            Self::Restart => "preflight",
+            Self::Out | Self::In => "claim",
+            Self::NeverReady => "restart",
+            Self::DrainTimeout => "drain",
         }
     }
 

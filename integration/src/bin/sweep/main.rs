@@ -31,12 +31,15 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', default_value = "restart,out,in,never-ready,drain-timeout,children,never-ready-children",
           value_parser = known)]
     sweeps: Vec<Sweep>,
-    /// Only this point, as the table names it, such as `take_out:67` or `out/release:3`.
+    /// Only this step or point, as the table names it, such as `drain`, `take_out:67` or `out/release:3`.
     #[arg(long)]
     only: Option<String>,
     /// Only every so-manieth point.
     #[arg(long, default_value_t = 1)]
     every: usize,
+    /// Each point so often, for what happens now and then.
+    #[arg(long, default_value_t = 1)]
+    times: usize,
     /// Scenes side by side.
     #[arg(long, default_value_t = 6)]
     lanes: usize,
@@ -65,10 +68,11 @@ fn main() -> ExitCode {
     carry_out(&mut workers, recordings.into(), |report| {
         if let Report::Recorded { sweep, calls, points } = &report {
             let chosen = points.iter().filter(|point| match &only {
-                Some(only) => format!("{}:{}", point.step, point.number) == *only,
+                Some(only) => point.step == *only || format!("{}:{}", point.step, point.number) == *only,
                 None => true,
             });
-            let chosen: Vec<_> = chosen.step_by(arguments.every.max(1)).cloned().collect();
+            let chosen = chosen.step_by(arguments.every.max(1)).flat_map(|point| vec![point.clone(); arguments.times]);
+            let chosen: Vec<_> = chosen.collect();
             table.planned(*sweep, *calls, points.len(), &chosen);
             orders.extend(chosen.into_iter().map(|point| Order::Strike(*sweep, point)));
         } else {
