@@ -89,6 +89,9 @@ pub enum Kind {
         exit_code: u8,
         /// What state things are in now, in one sentence.
         state: String,
+        /// The first thing that went wrong, if anything did, and what to type next.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<Trouble>,
         /// What it cost.
         receipt: Receipt,
     },

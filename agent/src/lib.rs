@@ -14,6 +14,7 @@
 //! | [`drain`] | the witnesses that say how much is in flight |
 //! | [`service`] | restarting the app, one file per manager |
 //! | [`probe`] | proof that the app is healthy |
+//! | [`descriptors`] | file descriptors held back for the way to a safe end |
 //! | [`process`] | processes as the kernel sees them: identity, who holds a listening socket |
 //! | [`text`] | text from outside, safe for a terminal |
 //! | [`haproxy`] | the admin socket: codec, commands, replies, client |
@@ -23,6 +24,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod descriptors;
 pub mod drain;
 pub mod engine;
 pub mod events;

@@ -95,6 +95,16 @@ pub(super) enum Command {
     },
 }
 
+impl Command {
+    /// Whether it changes something outside.
+    pub(super) fn acts(&self) -> bool {
+        match self {
+            Self::Restart(_) | Self::Out(_) | Self::In(_) | Self::Recover { .. } => true,
+            Self::Status { .. } | Self::Check { .. } | Self::Completions { .. } | Self::Man { .. } => false,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct RunOptions {
     /// The app, as [apps.NAME] in the configuration

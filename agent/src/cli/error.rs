@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use nix::errno::Errno;
 use serde_json::json;
 
 use super::args::Format;
@@ -86,6 +87,9 @@ impl CliError {
             Self::UnknownApp(error) => Some(error.hint()),
             Self::Build(BuildError::Probe(error)) => error.hint.clone(),
             Self::Journal(error) => error.hint(),
+            Self::Start { source } if source.raw_os_error() == Some(Errno::EMFILE as i32) => {
+                Some("`ulimit -n` shows how many files may be open: give it more, as with `ulimit -n 1024`".to_owned())
+            }
             Self::Usage(_) | Self::Start { .. } | Self::Write { .. } => None,
         }
     }

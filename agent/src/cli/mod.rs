@@ -29,6 +29,12 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let format = arguments.output;
+    // Before anything else is opened.
+    if arguments.command.acts()
+        && let Err(source) = crate::descriptors::hold_back()
+    {
+        return CliError::Start { source }.print(format);
+    }
     // One thread: what a run does is then in one order, and can be followed and broken off by count.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -83,6 +83,12 @@ impl Engine<'_> {
 
     /// The last counters for the receipt. The claim itself is given back when the run is over.
     pub(super) async fn release(&mut self) -> Result<Outcome, Fault> {
+        if let Some(why) = self.log.lost() {
+            let message = format!("pitstop: {}: {why}; its run went on to the end without it", self.app.name);
+            if let Err(fault) = self.say_aloud(message).await {
+                self.log.remark(format!("the alert failed: {}", fault.trouble.what));
+            }
+        }
         for balancer in &mut self.balancers {
             if let Err(error) = balancer.count().await {
                 self.counted = false;

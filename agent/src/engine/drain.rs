@@ -112,13 +112,18 @@ impl Engine<'_> {
     async fn look(&mut self) -> Result<(Vec<Sighting>, bool), Fault> {
         let (polls, steady) = self.watch().await?;
         let mut sightings: Vec<_> = polls.iter().map(|(name, poll)| poll.sighting(name)).collect();
+        for (name, poll) in &polls {
+            if let Some(balancer) = self.balancers.iter_mut().find(|balancer| balancer.name() == name) {
+                sightings.extend(balancer.old_workers(poll.info.pid, &self.log).await);
+            }
+        }
         if sightings.iter().all(|sighting| sighting.left.is_empty()) {
             let snapshot = self.sockets.snapshot().await.map_err(|error| {
                 Fault::new(Outcome::Failed, format!("the kernel's socket table can't be read: {error}"), None)
             })?;
-            // Where counters can be read, idle is quiet. An old worker's can't be, and what it holds may be a websocket.
-            let reloaded = self.balancers.iter().any(Watched::was_reloaded);
-            let idle_after = match (reloaded, self.is_blind()) {
+            // Where counters can be read, idle is quiet. What an unseen old worker holds may be a websocket.
+            let unseen = self.balancers.iter().any(Watched::has_unseen_workers);
+            let idle_after = match (unseen, self.is_blind()) {
                 (true, _) => Duration::MAX,
                 (false, true) => self.app.drain.idle_after,
                 (false, false) => Duration::ZERO,

@@ -16,6 +16,7 @@ pub struct Log<'a> {
 struct Inner<'a> {
     seq: u64,
     journal: Option<Journal>,
+    lost: Option<String>,
     listener: &'a mut (dyn Listener + Send),
 }
 
@@ -24,7 +25,7 @@ impl<'a> Log<'a> {
     pub fn new(app: &str, listener: &'a mut (dyn Listener + Send)) -> Self {
         let at = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S").to_string();
         let run = format!("{at}-{app}-{:04x}", rand::random::<u16>());
-        Self { app: app.to_owned(), run, inner: Mutex::new(Inner { seq: 0, journal: None, listener }) }
+        Self { app: app.to_owned(), run, inner: Mutex::new(Inner { seq: 0, journal: None, lost: None, listener }) }
     }
 
     /// The run's id.
@@ -48,7 +49,7 @@ impl<'a> Log<'a> {
     /// Writes one record where the run must go on without it as well.
     pub fn record_or_remark(&self, record: Record) {
         if let Err(error) = self.record(record) {
-            self.remark(format!("the journal can't be written: {error}"));
+            self.lose(&error);
         }
     }
 
@@ -67,8 +68,22 @@ impl<'a> Log<'a> {
     /// As [`acts`](Self::acts), for acts that lead to a safe end: they are done also where they can't be written down.
     pub fn acts_or_remark(&self, on: &str, acts: &[String]) {
         if let Err(error) = self.acts(on, acts) {
-            self.remark(format!("the journal can't be written: {error}"));
+            self.lose(&error);
         }
+    }
+
+    /// The run goes on to a safe end without a journal; that it must is told once.
+    pub fn lose(&self, error: &JournalError) {
+        let why = format!("the journal can't be written: {error}");
+        if self.inner().lost.is_none() {
+            self.remark(why.clone());
+        }
+        self.inner().lost = Some(why);
+    }
+
+    /// Why something is not in the journal, if something is not.
+    pub fn lost(&self) -> Option<String> {
+        self.inner().lost.clone()
     }
 
     /// What a service driver reports: on disk, then told.

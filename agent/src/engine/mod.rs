@@ -41,8 +41,10 @@ pub use self::preflight::{Finding, Severity};
 use self::recover::Recovery;
 use self::watch::Watched;
 use crate::config::settings::App;
+use crate::descriptors;
 use crate::drain::Sighting;
 use crate::drain::sockets::Sockets;
+use crate::drain::workers::OldWorkers;
 use crate::events::{Kind, Listener, Trouble};
 use crate::haproxy::ServerId;
 use crate::journal::{Claim, Debt, Record};
@@ -113,6 +115,8 @@ pub struct Engine<'a> {
     settled: bool,
     /// What was left in flight when the drain was over.
     left: Vec<Sighting>,
+    /// What a dead run has left of its restart.
+    unfinished: Option<service::left::Left>,
     /// The process that is to be proven and watched.
     after: Option<Identity>,
     receipt: Receipt,
@@ -148,25 +152,26 @@ impl<'a> Engine<'a> {
         let addresses = app.balancers.iter().map(|balancer| balancer.addresses.clone()).collect::<Vec<_>>();
         // Where one balancer's addresses are not known, connections may come from anywhere.
         let peers = if addresses.iter().any(Vec::is_empty) { Vec::new() } else { addresses.concat() };
-        let admins = app.balancers.iter().filter_map(|balancer| Admin::new(app, balancer));
+        let watched = |balancer| Some(Watched::new(Admin::new(app, balancer)?, OldWorkers::new(app, balancer)));
         let logs = crate::journal::app_dir(&request.state_dir, app.name.as_str());
         let log = Arc::new(Log::new(app.name.as_str(), listener));
         Ok(Self {
             interrupt,
-            balancers: admins.map(Watched::new).collect(),
+            balancers: app.balancers.iter().filter_map(watched).collect(),
             lost: Vec::new(),
             recovery: None,
             ports: Ports::new(app),
             sockets: Sockets::new(app.listen, peers),
             service: service::service_for(app, &logs, log.run()),
             log,
-            probes: probe::probes_for(app)?,
+            probes: probe::proof_of(app)?,
             claim: None,
             kills: preflight::Kills::Unknown,
             guarded: BTreeSet::new(),
             may_rest: true,
             settled: false,
             left: Vec::new(),
+            unfinished: None,
             after: None,
             receipt: Receipt::default(),
             trouble: None,
@@ -217,9 +222,12 @@ impl<'a> Engine<'a> {
                     let outcome = if step == Step::Restart { Outcome::Untouched } else { Outcome::Failed };
                     return Err(Fault::from(error).with_outcome(outcome));
                 }
-                Err(error) => self.log.remark(format!("the journal can't be written: {error}")),
+                Err(error) => self.log.lose(&error),
                 Ok(()) => {}
             }
+        }
+        if step == Step::Restart || leads_to_a_safe_end(step) {
+            descriptors::release();
         }
         self.may_rest = can_be_interrupted(step, self.request.goal);
         let interrupt = self.interrupt.clone();
@@ -303,6 +311,7 @@ impl<'a> Engine<'a> {
             ending,
             exit_code: ending.exit_code(),
             state: state.clone(),
+            error: self.trouble.clone(),
             receipt: self.receipt.clone(),
         });
         Report { ending, trouble: self.trouble.clone(), state, receipt: self.receipt.clone() }
@@ -356,7 +365,7 @@ impl<'a> Engine<'a> {
             (Ending::Undone, Goal::In) => format!("nothing was changed; {app} is as it was found"),
             (Ending::Undone, _) => format!("{app} was not stopped, and everything is as it was found"),
             (Ending::StaysOut, _) => format!("{app} is OUT of rotation and stays out until it is proven healthy"),
-            (Ending::PartlyIn, _) => format!("{app} is NOT back on {}", self.owing.join(", ")),
+            (Ending::PartlyIn, _) => format!("{app} is NOT known to be back on {}", self.owing.join(", ")),
             (Ending::Stuck, _) => format!("{app} needs a person: it may be out of rotation"),
         };
         if !self.left_alone.is_empty() && ending != Ending::Refused {

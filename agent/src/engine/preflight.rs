@@ -156,6 +156,13 @@ impl Engine<'_> {
             match self.inspect_balancer(&mut balancer).await {
                 Ok(found) => {
                     findings.extend(found);
+                    if let Some(why) = balancer.check_workers().await {
+                        let hint =
+                            format!("is `master` in [balancers.{}] the socket given to `haproxy -S`?", balancer.name());
+                        let what =
+                            format!("{why}: after a reload the kernel's connections count until they are closed");
+                        findings.push(Finding::warning(what, hint));
+                    }
                     reached.push(balancer);
                 }
                 Err(error) if error.is_unreachable() && self.may_go_without() => {

@@ -11,6 +11,7 @@ use crate::journal::{self, Claim, ClaimError, Found, History, JournalError};
 use crate::probe;
 use crate::process;
 use crate::run::{Ending, Outcome, Policy, Run, Step};
+use crate::service::left::Left;
 
 /// How long the app may take to prove itself before it is put back by an undo that comes late; without that proof HAProxy's own checks
 /// decide.
@@ -86,6 +87,18 @@ impl Recovery {
         if self.undoes() { asked } else { owed.or(Some(true)) }
     }
 
+    /// What the chain's runs have left of their restart.
+    fn unfinished(&self, app: &App) -> Left {
+        let runs = || self.history.chain.iter();
+        let found = || runs().find_map(journal::Last::found).and_then(|found| found.process);
+        Left {
+            app: app.name.to_string(),
+            runs: runs().map(|run| run.run.clone()).collect(),
+            before: self.history.restarted().cloned().or_else(found),
+            notes: self.history.notes().cloned().collect(),
+        }
+    }
+
     fn undoes(&self) -> bool {
         self.run.first_step() == Step::Undo
     }
@@ -96,6 +109,7 @@ impl Engine<'_> {
     #[must_use]
     pub fn recovering(mut self, recovery: Recovery) -> Self {
         self.owed.clone_from(&recovery.history.debt);
+        self.unfinished = Some(recovery.unfinished(self.app)).filter(|left| !left.notes.is_empty());
         self.recovery = Some(recovery);
         self
     }

@@ -15,9 +15,15 @@ const ALERT: Duration = Duration::from_secs(10);
 impl Engine<'_> {
     pub(super) async fn restart(&mut self) -> Result<Outcome, Fault> {
         let deadline = Instant::now() + self.app.service.timeout;
-        let before = self.service.identity().await.unwrap_or_default();
         let notify = |note| self.log.service(note);
-        let after = self.service.apply(before.as_ref(), deadline, &notify).await?;
+        // What a dead run began is finished once; what is done after that is a restart as any other.
+        let after = match self.unfinished.take() {
+            Some(left) => self.service.finish(&left, deadline, &notify).await?,
+            None => {
+                let before = self.service.identity().await.unwrap_or_default();
+                self.service.apply(before.as_ref(), deadline, &notify).await?
+            }
+        };
         self.log.record_or_remark(Record::Restarted { process: after.clone() });
         self.after = Some(after);
         Ok(Outcome::Done)
@@ -39,6 +45,11 @@ impl Engine<'_> {
             _ if self.owing.is_empty() => format!("pitstop: {} is out of rotation: {what}", self.app.name),
             _ => format!("pitstop: {} is not back on {}: {what}", self.app.name, self.owing.join(", ")),
         };
+        self.say_aloud(message).await
+    }
+
+    /// Runs `on_alert` with `message` as its last argument.
+    pub(super) async fn say_aloud(&mut self, message: String) -> Result<Outcome, Fault> {
         tracing::error!(app = %self.app.name, "{message}");
         if self.app.on_alert.is_empty() {
             return Ok(Outcome::Done);

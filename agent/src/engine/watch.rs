@@ -11,6 +11,8 @@ use super::log::Log;
 use super::preflight::Kills;
 use super::{Engine, Fault};
 use crate::config::settings::Unreachable;
+use crate::drain::Sighting;
+use crate::drain::workers::OldWorkers;
 use crate::rotation::admin::{Admin, Poll};
 use crate::rotation::{Move, Rotation as _, RotationError};
 use crate::run::{Delta, Ledger, Outcome, Step};
@@ -37,8 +39,12 @@ pub(super) struct Watched {
     overruled: (u32, u32),
     /// Whether it is to be taken out again at the next quiet moment.
     to_take_out: bool,
+    /// Its old workers, where a master socket is given.
+    workers: Option<OldWorkers>,
     /// Whether it was reloaded since the run began: an old worker may hold what its counters do not show.
     reloaded: bool,
+    /// Why its old workers can't be seen, if they can't.
+    unseen: Option<String>,
     /// How long a new process may have sent traffic before it was told again, at most; all times together.
     exposed: Option<Duration>,
 }
@@ -74,9 +80,11 @@ impl DerefMut for Watched {
 }
 
 impl Watched {
-    pub(super) fn new(admin: Admin) -> Self {
+    pub(super) fn new(admin: Admin, workers: Option<OldWorkers>) -> Self {
         Self {
             admin,
+            workers,
+            unseen: None,
             ledger: Ledger::default(),
             good: Instant::now(),
             silent: None,
@@ -87,9 +95,38 @@ impl Watched {
         }
     }
 
-    /// Whether it was reloaded since the run began.
-    pub(super) fn was_reloaded(&self) -> bool {
-        self.reloaded
+    /// Whether there may be an old worker that is not counted: then an idle connection may be a websocket of its.
+    pub(super) fn has_unseen_workers(&self) -> bool {
+        match self.workers {
+            Some(_) => self.unseen.is_some(),
+            None => self.reloaded,
+        }
+    }
+
+    /// What its old workers have in flight, given who answers on its admin socket. That some can't be seen is told once.
+    pub(super) async fn old_workers(&mut self, pid: u32, log: &Log<'_>) -> Vec<Sighting> {
+        let Some(workers) = &mut self.workers else { return Vec::new() };
+        let seen = workers.look(pid).await;
+        let unseen = seen.unseen.first().cloned();
+        if self.unseen.is_none()
+            && let Some(why) = &unseen
+        {
+            log.remark(format!("{why}: the kernel's connections count until they are closed"));
+        }
+        self.unseen = unseen;
+        seen.sightings
+    }
+
+    /// Looks whether its old workers can be seen; if they can't, they are not asked again, and why is returned.
+    pub(super) async fn check_workers(&mut self) -> Option<String> {
+        let pid = self.admin.poll().await.ok()?.info.pid;
+        let seen = self.workers.as_mut()?.look(pid).await;
+        let why = seen.unseen.first()?.clone();
+        // Where a single old worker can't be seen, the others can.
+        if seen.sightings.is_empty() {
+            self.workers = None;
+        }
+        Some(why)
     }
 
     /// Its part of the receipt.
@@ -133,7 +170,13 @@ impl Watched {
     async fn assert_again(&mut self, poll: &Poll, log: &Log<'_>, kills: Kills) -> Result<bool, Ended> {
         if poll.reloaded && !self.reloaded {
             self.reloaded = true;
-            log.remark(format!("{} was reloaded: sessions of its old worker count until they end", self.name()));
+            let how = match self.workers {
+                Some(_) => "what its old worker has in flight is seen through its master socket",
+                None => {
+                    "its old worker can't be seen (no `master`): the kernel's connections count until they are closed"
+                }
+            };
+            log.remark(format!("{} was reloaded: {how}", self.name()));
         }
         let Some(asserted) = self.admin.asserted() else { return Ok(true) };
         let states = self.admin.states().await?;

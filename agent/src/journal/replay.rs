@@ -234,6 +234,15 @@ impl History {
         self.chain.iter().flat_map(Last::notes)
     }
 
+    /// The process that the last restart of this chain that was over before it died has brought.
+    pub fn restarted(&self) -> Option<&Identity> {
+        let mut records = self.chain.iter().flat_map(|run| &run.records).rev();
+        records.find_map(|record| match record {
+            Record::Restarted { process } => Some(process),
+            _ => None,
+        })
+    }
+
     /// Whether a run of this chain may have set maintenance; if not, what is there is somebody else's.
     pub fn may_have_taken_out(&self) -> bool {
         let took = |record: &Record| matches!(record, Record::StepIntent { step: Step::TakeOut | Step::PullBack });

@@ -1,6 +1,6 @@
 //! Proof that the app is healthy: http, tcp, command.
 //!
-//! A [`Requirement`] is one of `[[apps.X.ready]]`, made ready to be tried by [`probes_for`]; [`prove`] tries all of
+//! A [`Requirement`] is one of `[[apps.X.ready]]`, made ready to be tried by [`proof_of`]; [`prove`] tries all of
 //! them until each has passed `rise` times in a row.
 
 mod command;
@@ -13,6 +13,7 @@ mod tcp;
 mod tls;
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -90,6 +91,44 @@ impl ProbeError {
     }
 }
 
+/// All that must pass before the app takes traffic: its [probes](probes_for), and, where none of them asks the address on which
+/// it takes traffic, a connect to that as well. HAProxy may check another port, and so may the file's probes.
+///
+/// # Errors
+///
+/// As [`probes_for`].
+pub fn proof_of(app: &settings::App) -> Result<Vec<Requirement>, ProbeError> {
+    let mut requirements = probes_for(app)?;
+    let traffic = SocketAddr::new(reached_by(app.listen.ip()), app.listen.port());
+    if !app.ready.iter().any(|probe| asks(&probe.kind, traffic)) {
+        requirements.push(Requirement {
+            probe: Box::new(tcp::Tcp(traffic)),
+            rise: 1,
+            interval: app.ready.iter().map(|probe| probe.interval).min().unwrap_or_default(),
+            timeout: app.ready.iter().map(|probe| probe.timeout).max().unwrap_or_default(),
+        });
+    }
+    Ok(requirements)
+}
+
+/// What an app that listens on every address is asked at.
+fn reached_by(listen: IpAddr) -> IpAddr {
+    match listen {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        address => address,
+    }
+}
+
+/// Whether a probe connects to this address. A name is not resolved: one connect too many does no harm.
+fn asks(probe: &ProbeKind, address: SocketAddr) -> bool {
+    match probe {
+        ProbeKind::Http(http) => http.port == address.port() && http.host.parse() == Ok(address.ip()),
+        ProbeKind::Tcp(asked) => *asked == address,
+        ProbeKind::Command(_) => false,
+    }
+}
+
 /// The app's probes, in the order of the file. Certificates are read here, once, so that a try reads no file.
 ///
 /// # Errors
@@ -110,4 +149,42 @@ fn requirement(probe: &settings::Probe) -> Result<Requirement, ProbeError> {
         interval: probe.interval,
         timeout: probe.timeout,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::config;
+
+    /// What an app that listens here and has these probes is asked.
+    fn asked(listen: &str, ready: &str) -> Vec<String> {
+        let text = format!(
+            r#"
+            [balancers.lb1]
+            socket = "/run/haproxy/admin.sock"
+            [apps.web]
+            servers = ["srvs/webA"]
+            listen = "{listen}"
+            service = {{ systemd = "web.service" }}
+            ready = [{ready}]
+            "#
+        );
+        let settings = config::parse("pitstop.toml".as_ref(), &text).unwrap();
+        let proof = proof_of(settings.app("web").unwrap()).unwrap();
+        proof.iter().map(|requirement| requirement.probe.describe()).collect()
+    }
+
+    #[test]
+    fn the_traffic_port_is_asked_once_by_a_probe_of_the_file_or_by_a_connect() {
+        let (http, tcp) = (r#"{ http = "http://127.0.0.1:1000/" }"#, r#"{ tcp = "[::1]:1000" }"#);
+        assert_eq!(asked("127.0.0.1:1000", http), ["GET http://127.0.0.1:1000/ → 200"]);
+        assert_eq!(asked("0.0.0.0:1000", http), ["GET http://127.0.0.1:1000/ → 200"]);
+        assert_eq!(asked("[::1]:1000", tcp), ["connect to [::1]:1000"]);
+        assert_eq!(asked("[::]:1000", tcp), ["connect to [::1]:1000"]);
+        assert_eq!(asked("127.0.0.1:1001", http), ["GET http://127.0.0.1:1000/ → 200", "connect to 127.0.0.1:1001"]);
+        assert_eq!(asked("127.0.0.2:1000", http), ["GET http://127.0.0.1:1000/ → 200", "connect to 127.0.0.2:1000"]);
+        assert_eq!(asked("[::]:1000", r#"{ command = ["/bin/true"] }"#).last().unwrap(), "connect to [::1]:1000");
+    }
 }

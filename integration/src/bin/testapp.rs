@@ -34,6 +34,7 @@ use tokio::time::{Instant, sleep};
 
 /// GET /health, GET /work?id=ID&ms=N&bytes=N, POST /upload?id=ID&ms=N, and GET /echo with an upgrade to a conversation.
 #[derive(Debug, Clone, Parser)]
+#[command(args_override_self = true)]
 struct Options {
     /// Where to take traffic.
     #[arg(long)]
@@ -119,7 +120,10 @@ async fn serve(options: Options) -> ExitCode {
         std::fs::write(&new, format!("{}\n", std::process::id())).expect("write the pid file");
         std::fs::rename(&new, pidfile).expect("put the pid file in place");
     }
-    sleep(Duration::from_millis(options.start_delay)).await;
+    tokio::select! {
+        _ = term.recv() => return ExitCode::SUCCESS,
+        () = sleep(Duration::from_millis(options.start_delay)) => {}
+    }
     if options.crash_at_start {
         eprintln!("crashing at start, as told");
         return ExitCode::FAILURE;

@@ -12,6 +12,8 @@
 
 mod firewall;
 mod moment;
+mod scene;
+
 mod row_01_killed;
 mod row_02_power_cut;
 mod row_03_journal_unwritable;
