@@ -6,13 +6,16 @@ use std::path::Path;
 
 use nix::libc::{self, c_long};
 use nix::sys::ptrace;
+use nix::sys::signal::Signal;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
 /// So much of what is written is looked at.
 const GLANCE: usize = 2048;
 /// So much of it is in a call's subject.
-const SHOWN: usize = 100;
+const SHOWN: usize = 140;
+/// So many arguments of a program are.
+const ARGUMENTS: usize = 32;
 
 /// A call that is about to be made, on a file, a socket, or a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub struct Call {
 enum About {
     /// A path, which is this argument.
     Path(usize),
+    /// A program's path, which is the first argument, and its arguments, which are the second.
+    Program,
     /// An open file or socket, which is the first argument.
     Descriptor,
     /// The same; the second argument is what is written, the third how much.
@@ -40,6 +45,8 @@ enum About {
     Pieces,
     /// The same; the second argument is an address, the third its length.
     Address,
+    /// A signal, which is the second argument.
+    Signal,
     /// Nothing that can be told.
     Nothing,
 }
@@ -74,7 +81,7 @@ table! { CALLS:
     SYS_truncate About::Path(0), true;
     SYS_statfs About::Path(0), false;
     SYS_chdir About::Path(0), false;
-    SYS_execve About::Path(0), true;
+    SYS_execve About::Program, true;
     SYS_read About::Descriptor, false;
     SYS_readv About::Descriptor, false;
     SYS_pread64 About::Descriptor, false;
@@ -113,8 +120,8 @@ table! { CALLS:
     SYS_clone About::Nothing, true;
     SYS_clone3 About::Nothing, true;
     SYS_pidfd_open About::Nothing, false;
-    SYS_pidfd_send_signal About::Nothing, true;
-    SYS_kill About::Nothing, true;
+    SYS_pidfd_send_signal About::Signal, true;
+    SYS_kill About::Signal, true;
     SYS_wait4 About::Nothing, false;
     SYS_waitid About::Nothing, false;
     SYS_exit_group About::Nothing, false;
@@ -189,6 +196,11 @@ impl Reader {
         let mut call = Call { name, subject: String::new(), begins: None, acts };
         match about {
             About::Path(place) => call.subject = self.path(arguments[place]),
+            About::Program => call.subject = self.program(arguments),
+            About::Signal => {
+                let signal = i32::try_from(arguments[1]).ok().and_then(|number| Signal::try_from(number).ok());
+                call.subject = signal.map_or("nothing", Signal::as_str).to_owned();
+            }
             About::Nothing => {}
             _ => self.read_descriptor(&mut call, about, arguments)?,
         }
@@ -251,6 +263,14 @@ impl Reader {
     fn path(&self, address: u64) -> String {
         let bytes = self.memory(address, 256);
         self.names.plain(&until_nul(&bytes))
+    }
+
+    /// The path, then the arguments, which end with a null pointer, without the program's own name.
+    fn program(&self, [path, arguments, _]: [u64; 3]) -> String {
+        let pointers = self.memory(arguments, ARGUMENTS * 8);
+        let pointers = pointers.chunks_exact(8).filter_map(|bytes| bytes.try_into().ok()).map(u64::from_ne_bytes);
+        let words = pointers.take_while(|pointer| *pointer != 0).skip(1).map(|pointer| self.path(pointer));
+        std::iter::once(self.path(path)).chain(words).collect::<Vec<_>>().join(" ")
     }
 
     /// struct iovec: address and length.

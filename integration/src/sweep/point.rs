@@ -53,8 +53,8 @@ impl Place {
             self.step = if *turn > 1 { format!("{step}#{turn}") } else { step.clone() };
         }
         let step = match self.whose {
-            Whose::Own => self.step.clone(),
-            Whose::Children => format!("child-{child}"),
+            Whose::Own | Whose::Both if child == 0 => self.step.clone(),
+            _ => format!("child-{child}"),
         };
         let call = format!("{} {}", call.name, call.subject).trim().to_owned();
         let turn = self.seen.entry((step.clone(), call.clone())).or_default();

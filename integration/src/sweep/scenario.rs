@@ -58,7 +58,7 @@ impl Sweep {
             (Scenario::NeverReady, Whose::Own) => "never-ready",
             (Scenario::DrainTimeout, Whose::Own) => "drain-timeout",
             (Scenario::NeverReady, Whose::Children) => "never-ready-children",
-            (_, Whose::Children) => "children",
+            (_, Whose::Children | Whose::Both) => "children",
         }
     }
 

@@ -27,6 +27,8 @@ pub enum Whose {
     Own,
     /// Those of the processes that it starts, but not of theirs.
     Children,
+    /// Both.
+    Both,
 }
 
 /// What becomes of a process at the entry of one of its calls.
@@ -36,6 +38,8 @@ pub enum Verdict {
     Go,
     /// It dies by SIGKILL, and the call is not made.
     Kill,
+    /// So does the program that started it.
+    KillBoth,
 }
 
 /// How the followed program ended.
@@ -94,7 +98,7 @@ impl Followed {
         let program = Pid::from_raw(i32::try_from(child.id()).expect("process ids fit"));
         let mut options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACECLONE | Options::PTRACE_O_TRACEEXEC;
         options |= Options::PTRACE_O_EXITKILL;
-        if self.whose == Whose::Children {
+        if self.whose != Whose::Own {
             options |= Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_TRACEVFORK;
         }
         ptrace::seize(program, options).expect("follow a program");
@@ -154,11 +158,16 @@ impl<J: FnMut(usize, &Call) -> Verdict> Tracer<J> {
         let owner = self.owner(task);
         if let (Some(owner), true) = (owner, self.begun)
             && let Some(call) = self.readers[owner].read(task)
-            && (self.judge)(owner, &call) == Verdict::Kill
         {
-            // Not let go: the signal alone wakes it, and nothing more of it runs.
-            kill(self.readers[owner].process(), Signal::SIGKILL).ok();
-            return;
+            let verdict = (self.judge)(owner, &call);
+            if verdict == Verdict::KillBoth {
+                kill(self.program, Signal::SIGKILL).ok();
+            }
+            if verdict != Verdict::Go {
+                // Not let go: the signal alone wakes it, and nothing more of it runs.
+                kill(self.readers[owner].process(), Signal::SIGKILL).ok();
+                return;
+            }
         }
         self.go_on(task, None);
     }
