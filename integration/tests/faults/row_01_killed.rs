@@ -7,6 +7,8 @@ use integration::sweep::point::Point;
 use integration::sweep::scenario::{Scenario, Sweep};
 use integration::sweep::tracer::Whose;
 
+use crate::firewall::private_locks;
+
 /// Scenes side by side.
 const LANES: usize = 3;
 
@@ -15,8 +17,9 @@ fn spread(points: &[Point], count: usize) -> Vec<Point> {
     (0..count).map(|number| points[number * (points.len() - 1) / (count - 1)].clone()).collect()
 }
 
-/// Tries these points in several scenes, and returns what came of each.
+/// Tries so many points in several scenes, and returns what came of each. A lock of pitstop's is per host, and each scene is one.
 fn try_all(sweep: Sweep, count: usize) -> Vec<Trial> {
+    private_locks();
     let first = Lane::new(sweep);
     let points = Mutex::new(spread(&first.record().0, count));
     let trials = Mutex::new(Vec::new());
@@ -33,6 +36,7 @@ fn try_all(sweep: Sweep, count: usize) -> Vec<Trial> {
     std::thread::scope(|scope| {
         for _ in 1..LANES {
             scope.spawn(|| {
+                private_locks();
                 let lane = Lane::new(sweep);
                 work(&lane);
                 lane.finish().unwrap();

@@ -11,11 +11,11 @@ use integration::sweep::call::{Call, Names};
 use integration::sweep::tracer::{End, Followed, Verdict, Whose};
 use integration::world::{Redirects, World};
 use integration::{binaries, netns};
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 use pitstop::journal::{Entry, Record};
 use pitstop::service::Note;
 use tempfile::TempDir;
+
+use crate::firewall::private_locks;
 
 /// How long HAProxy may take to have an entry up.
 const SOON: Duration = Duration::from_secs(20);
@@ -28,11 +28,8 @@ struct Disk {
 }
 
 impl Disk {
-    /// Makes it, empty. Mounts are the calling thread's own from then on, and go with it.
+    /// Makes it, empty. Mounts are the calling thread's own, and go with it.
     fn new(mkfs: &[&str], size: u64, options: &'static str, state: PathBuf) -> Self {
-        unshare(CloneFlags::CLONE_NEWNS).expect("mounts of our own");
-        let none: Option<&str> = None;
-        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("private mounts");
         let folder = tempfile::Builder::new().prefix("pitstop-disk-").tempdir().unwrap();
         let disk = Self { options, folder, state };
         std::fs::File::create(disk.image()).unwrap().set_len(size).unwrap();
@@ -159,6 +156,7 @@ impl Scene {
 
 /// Cuts the power at each act of a restart in turn.
 fn cut_power_at_each_act(mkfs: &[&str], size: u64, options: &'static str) {
+    private_locks();
     let world = World::builder().apps(2).redirects(Redirects::ByPitstop).pitstop_line("hold = \"100ms\"").start();
     let disk = Disk::new(mkfs, size, options, world.pitstop.state());
     let mut names = Names::default();
