@@ -9,6 +9,7 @@
 //! | [`lane`] | a scene in which one point after the other is tried, and what must be so after each |
 
 pub mod call;
+mod known;
 pub mod lane;
 pub mod point;
 pub mod scenario;

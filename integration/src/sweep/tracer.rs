@@ -93,6 +93,7 @@ impl Followed {
         })
     }
 
+    #[expect(clippy::zombie_processes, reason = "the tracer waits for it")]
     fn run_here(mut self, judge: impl FnMut(usize, &Call) -> Verdict) -> End {
         let mut child = self.held.spawn().expect("start a program that is held");
         let program = Pid::from_raw(i32::try_from(child.id()).expect("process ids fit"));
