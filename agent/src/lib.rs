@@ -10,6 +10,7 @@
 //! | [`engine`] | the one place that acts: intent, act, outcome, event |
 //! | [`events`] | the one stream of events that people and pipelines see |
 //! | [`journal`] | intent and outcome on disk, and the claim on an app |
+//! | [`keeper`] | a process left behind where an app stays out: keeps it so, ends its lease |
 //! | [`rotation`] | taking an app out and putting it back: HAProxy's admin state, the redirect, the gate |
 //! | [`drain`] | the witnesses that say how much is in flight |
 //! | [`service`] | restarting the app, one file per manager |
@@ -19,7 +20,7 @@
 //! | [`text`] | text from outside, safe for a terminal |
 //! | [`haproxy`] | the admin socket: codec, commands, replies, client |
 //!
-//! Dependencies point one way: `cli` sees `engine` and its events, `engine` sees the traits of the drivers,
+//! Dependencies point one way: `cli` and `keeper` see `engine` and its events, `engine` sees the traits of the drivers,
 //! the drivers see `haproxy` or the kernel, and `run` sees nothing.
 
 pub mod cli;
@@ -30,6 +31,7 @@ pub mod engine;
 pub mod events;
 pub mod haproxy;
 pub mod journal;
+pub mod keeper;
 pub mod probe;
 pub mod process;
 pub mod rotation;

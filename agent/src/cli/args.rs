@@ -1,6 +1,7 @@
 //! The arguments, as clap reads them; their texts are the help and the man pages.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -63,7 +64,7 @@ pub(super) enum Command {
     Restart(OutOptions),
     /// Takes an app out of rotation, waits until nothing is in flight, and leaves it out
     #[command(after_help = EXIT_CODES)]
-    Out(OutOptions),
+    Out(LeaseOptions),
     /// Proves an app healthy and puts it in rotation; also sets the redirect at boot
     #[command(after_help = EXIT_CODES)]
     In(InOptions),
@@ -83,6 +84,12 @@ pub(super) enum Command {
         /// Only these apps
         apps: Vec<String>,
     },
+    /// Keeps an app that is out, or owing, until that is over; left behind by the commands that need it
+    #[command(hide = true)]
+    Keep {
+        /// The app
+        app: String,
+    },
     /// Prints the completions for a shell
     Completions {
         /// The shell
@@ -99,7 +106,7 @@ impl Command {
     /// Whether it changes something outside.
     pub(super) fn acts(&self) -> bool {
         match self {
-            Self::Restart(_) | Self::Out(_) | Self::In(_) | Self::Recover { .. } => true,
+            Self::Restart(_) | Self::Out(_) | Self::In(_) | Self::Recover { .. } | Self::Keep { .. } => true,
             Self::Status { .. } | Self::Check { .. } | Self::Completions { .. } | Self::Man { .. } => false,
         }
     }
@@ -134,6 +141,17 @@ pub(super) struct OutOptions {
     pub force: bool,
 }
 
+/// Of `out`.
+#[derive(Debug, Args)]
+pub(super) struct LeaseOptions {
+    #[command(flatten)]
+    pub out: OutOptions,
+
+    /// For how long, such as 30m or 2h; then it is proven and put back. Without it: until somebody says `in`
+    #[arg(long = "for", value_name = "TIME", value_parser = lease)]
+    pub lease: Option<Duration>,
+}
+
 /// Of `in`.
 #[derive(Debug, Args)]
 pub(super) struct InOptions {
@@ -143,4 +161,17 @@ pub(super) struct InOptions {
     /// Replaces foreign rules on the check port by ours, without a gap
     #[arg(long)]
     pub adopt_rules: bool,
+}
+
+/// The shortest and the longest time that an app may be taken out for.
+const LEASE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(366 * 24 * 3600)];
+
+fn lease(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| format!("{error}: write it as 90s, 30m or 2h30m"))?;
+    let [shortest, longest] = LEASE;
+    match time {
+        _ if time < shortest => Err("it is too short: at least 1s".to_owned()),
+        _ if time > longest => Err("it is too long: at most 366d; without --for it is until `pitstop in`".to_owned()),
+        _ => Ok(time),
+    }
 }

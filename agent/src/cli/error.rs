@@ -11,6 +11,7 @@ use super::printer;
 use crate::config::{ConfigError, UnknownApp};
 use crate::engine::{BuildError, fault};
 use crate::journal::JournalError;
+use crate::keeper::KeeperError;
 use crate::run::Ending;
 
 /// Why a command could not begin.
@@ -31,6 +32,15 @@ pub enum CliError {
     Start { source: std::io::Error },
     #[error("could not write to {}", path.display())]
     Write { path: PathBuf, source: std::io::Error },
+}
+
+impl From<KeeperError> for CliError {
+    fn from(error: KeeperError) -> Self {
+        match error {
+            KeeperError::Journal(error) => error.into(),
+            KeeperError::Build(error) => error.into(),
+        }
+    }
 }
 
 impl CliError {

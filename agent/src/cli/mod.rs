@@ -4,6 +4,7 @@ mod args;
 mod aside;
 mod check;
 mod error;
+mod keep;
 mod phase;
 mod pit_stop;
 mod printer;
@@ -62,9 +63,10 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
     init_tracing(arguments.verbose);
     match &arguments.command {
         Command::Restart(options) => pit_stop::run_out(&arguments, Goal::Restart, options).await,
-        Command::Out(options) => pit_stop::run_out(&arguments, Goal::Out, options).await,
+        Command::Out(options) => pit_stop::run_lease(&arguments, options).await,
         Command::In(options) => pit_stop::run_in(&arguments, options).await,
         Command::Recover { apps } => recover::run(&arguments, apps).await,
+        Command::Keep { app } => keep::run(&arguments, app).await,
         Command::Status { apps } => status::run(&arguments, apps).await,
         Command::Check { apps } => check::run(&arguments, apps).await,
         Command::Completions { shell } => {

@@ -1,22 +1,32 @@
 //! `restart`, `out` and `in`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use super::args::{Arguments, InOptions, OutOptions, RunOptions};
+use super::args::{Arguments, InOptions, LeaseOptions, OutOptions, RunOptions};
 use super::aside::{self, Aside};
 use super::progress::{Display, JsonLines};
-use super::{CliError, printer, receipt, recover};
+use super::{CliError, keep, printer, receipt, recover};
 use crate::config;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::{Engine, Report, Request, Severity};
 use crate::events::Listener;
 use crate::run::{Ending, Goal};
 
-/// `restart` and `out`.
+/// `restart`.
 pub(super) async fn run_out(arguments: &Arguments, goal: Goal, options: &OutOptions) -> Result<ExitCode, CliError> {
+    perform(arguments, out_request(arguments, goal, options), &options.run).await
+}
+
+/// `out`.
+pub(super) async fn run_lease(arguments: &Arguments, options: &LeaseOptions) -> Result<ExitCode, CliError> {
+    let request = Request { lease: options.lease, ..out_request(arguments, Goal::Out, &options.out) };
+    perform(arguments, request, &options.out.run).await
+}
+
+fn out_request(arguments: &Arguments, goal: Goal, options: &OutOptions) -> Request {
     let &OutOptions { ref run, strict, force } = options;
-    let request = Request { strict, force, ..request(arguments, goal, run) };
-    perform(arguments, request, run).await
+    Request { strict, force, ..request(arguments, goal, run) }
 }
 
 /// `in`.
@@ -54,12 +64,15 @@ async fn perform(arguments: &Arguments, request: Request, options: &RunOptions) 
     {
         return Ok(ended(arguments, display, report));
     }
+    let lease = request.lease;
     let engine = Engine::new(app, request, &mut display, interrupt)?;
     if options.dry_run {
-        return Ok(dry_run(engine, arguments.is_json()).await);
+        return Ok(dry_run(engine, lease, arguments.is_json()).await);
     }
     let report = engine.run().await;
-    Ok(ended(arguments, display, report))
+    let code = ended(arguments, display, report);
+    keep::leave_behind(arguments, app).await;
+    Ok(code)
 }
 
 /// Where the events go.
@@ -105,13 +118,16 @@ pub(super) fn conclude(report: &Report) {
 }
 
 /// Looks, prints the exact acts of every step, and touches nothing.
-async fn dry_run(mut engine: Engine<'_>, json: bool) -> ExitCode {
+async fn dry_run(mut engine: Engine<'_>, lease: Option<Duration>, json: bool) -> ExitCode {
     let findings = engine.inspect().await;
     let plan = engine.plan();
     let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
     let code = if refused { 3 } else { 0 };
     if json {
-        let line = serde_json::json!({"event": "dry_run", "findings": findings, "plan": plan, "exit_code": code});
+        let lease = lease.map(|time| time.as_secs());
+        let line = serde_json::json!({
+            "event": "dry_run", "findings": findings, "plan": plan, "lease_seconds": lease, "exit_code": code
+        });
         printer::out(&line.to_string());
     } else {
         super::check::print(&findings, false);
@@ -123,6 +139,10 @@ async fn dry_run(mut engine: Engine<'_>, json: bool) -> ExitCode {
             for act in &step.acts {
                 printer::out(&format!("  {}: {}", act.on, printer::escape(&act.what)));
             }
+        }
+        if let Some(time) = lease.filter(|_| !refused) {
+            let time = humantime::format_duration(time);
+            printer::out(&format!("for {time}; then a keeper proves the app and puts it back"));
         }
     }
     ExitCode::from(code)

@@ -6,7 +6,7 @@ use super::args::Arguments;
 use super::aside::{self, Aside};
 use super::check::chosen;
 use super::pit_stop::{conclude, display, told_to_stop, who};
-use super::{CliError, printer};
+use super::{CliError, keep, printer};
 use crate::config;
 use crate::config::settings::App;
 use crate::engine::interrupt::Interrupt;
@@ -23,6 +23,7 @@ pub(super) async fn run(arguments: &Arguments, names: &[String]) -> Result<ExitC
     let mut worst = 0;
     for app in apps {
         worst = worst.max(recover(arguments, app, &interrupt).await?);
+        keep::leave_behind(arguments, app).await;
     }
     Ok(ExitCode::from(worst))
 }

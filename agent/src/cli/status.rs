@@ -1,6 +1,7 @@
 //! `status`: where every app stands now.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -11,10 +12,13 @@ use crate::config;
 use crate::config::settings::App;
 use crate::engine::fault;
 use crate::haproxy::StatRow;
-use crate::journal::{self, Claim, Record};
-use crate::rotation::Rotation;
+use crate::journal::{self, Claim, History, Lease, Record};
+use crate::keeper::duty::Duty;
+use crate::keeper::seat::Seat;
 use crate::rotation::admin::Admin;
 use crate::rotation::ports::Ports;
+use crate::rotation::{Rotation, Standing};
+use crate::run::Ending;
 use crate::service::{self, Identity};
 
 #[derive(Serialize)]
@@ -28,6 +32,31 @@ struct AppStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     process_error: Option<String>,
     run: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease: Option<LeaseStatus>,
+    /// What runs left owing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owing: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keeper: Option<KeeperStatus>,
+    /// Whether it needs a person.
+    stuck: bool,
+}
+
+#[derive(Serialize)]
+struct LeaseStatus {
+    #[serde(flatten)]
+    lease: Lease,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds_left: Option<u64>,
+}
+
+/// Whether a keeper is at work where one is needed.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum KeeperStatus {
+    Alive,
+    Missing,
 }
 
 #[derive(Serialize)]
@@ -50,18 +79,20 @@ struct ServerStatus {
     weight: Option<u32>,
 }
 
-/// Shows some apps, or all.
+/// Shows some apps, or all; exit code 7 while one needs a person.
 pub(super) async fn run(arguments: &Arguments, names: &[String]) -> Result<ExitCode, CliError> {
     let settings = config::load(&arguments.config)?;
+    let mut stuck = false;
     for app in chosen(&settings, names)? {
         let status = look(app, arguments).await;
+        stuck |= status.stuck;
         if arguments.is_json() {
             printer::out(&serde_json::json!(status).to_string());
         } else {
             print(&status);
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if stuck { ExitCode::from(Ending::Stuck.exit_code()) } else { ExitCode::SUCCESS })
 }
 
 async fn look(app: &App, arguments: &Arguments) -> AppStatus {
@@ -90,8 +121,56 @@ async fn look(app: &App, arguments: &Arguments) -> AppStatus {
         Ok(identity) => (identity, None),
         Err(error) => (None, Some(fault::chain(&error))),
     };
-    let run = run_of(app, arguments);
-    AppStatus { event: "status", app: app.name.to_string(), balancers, redirect, process, process_error, run }
+    let name = app.name.as_str();
+    // A journal that can't be believed is a matter for a person.
+    let (run, history, unreadable) = match journal::history(&arguments.state_dir, name) {
+        Ok(history) => (run_of(name, &history, arguments), history, false),
+        Err(error) => (Some(format!("unknown: {}", fault::chain(&error))), History::default(), true),
+    };
+    let lease =
+        history.lease.clone().map(|lease| LeaseStatus { seconds_left: lease.left().map(|left| left.as_secs()), lease });
+    // A run that goes on just now is no debt.
+    let is_held = Claim::is_held(&arguments.state_dir, name);
+    let ended = !is_held && history.last().is_none_or(journal::Last::ended);
+    let owing = if ended { owing(name, &history, &balancers) } else { None };
+    let is_stuck = ended && history.debt.as_ref().is_some_and(|debt| debt.ending == Ending::Stuck);
+    let keeper = match Duty::of(&history) {
+        Duty::KeepOut { .. } | Duty::Pay(_) if Seat::is_taken(&arguments.state_dir, name) => Some(KeeperStatus::Alive),
+        Duty::KeepOut { .. } | Duty::Pay(_) if ended => Some(KeeperStatus::Missing),
+        _ => None,
+    };
+    AppStatus {
+        event: "status",
+        app: app.name.to_string(),
+        balancers,
+        redirect,
+        process,
+        process_error,
+        run,
+        lease,
+        owing,
+        keeper,
+        stuck: is_stuck || unreadable,
+    }
+}
+
+/// What runs left owing, and how it is paid.
+fn owing(app: &str, history: &History, balancers: &[BalancerStatus]) -> Option<String> {
+    let debt = history.debt.as_ref()?;
+    let pay = format!("`pitstop recover {app}`");
+    Some(match debt.ending {
+        Ending::PartlyIn => {
+            let missing = |status: &&BalancerStatus| status.standing != Standing::In.to_string();
+            let missing: Vec<_> = balancers.iter().filter(missing).map(|status| status.balancer.as_str()).collect();
+            let place = if missing.is_empty() { "every balancer".to_owned() } else { missing.join(", ") };
+            format!("it is NOT back on {place}, since {}: {pay} tries again", debt.run)
+        }
+        Ending::Stuck => format!("it is STUCK since {} and needs a person: {pay} once that is mended", debt.run),
+        _ => format!(
+            "it stays OUT until it is proven healthy, since {}: {pay} or `pitstop in {app}` proves it",
+            debt.run
+        ),
+    })
 }
 
 async fn look_at(mut admin: Admin) -> BalancerStatus {
@@ -129,18 +208,14 @@ fn server(row: &StatRow) -> ServerStatus {
 }
 
 /// What runs now, or how the last run ended.
-fn run_of(app: &App, arguments: &Arguments) -> Option<String> {
-    let name = app.name.as_str();
+fn run_of(name: &str, history: &History, arguments: &Arguments) -> Option<String> {
     if let Some(holder) = Claim::holder(&arguments.state_dir, name) {
         return Some(holder.to_string());
     }
-    match journal::history(&arguments.state_dir, name) {
-        Ok(history) => history.last().map(|last| match last.records.last() {
-            Some(Record::End { ending, .. }) => format!("{} ended: {}", last.run, ending.name()),
-            _ => format!("{} was INTERRUPTED: `pitstop recover {name}` finishes or undoes it", last.run),
-        }),
-        Err(error) => Some(format!("unknown: {}", fault::chain(&error))),
-    }
+    history.last().map(|last| match last.records.last() {
+        Some(Record::End { ending, .. }) => format!("{} ended: {}", last.run, ending.name()),
+        _ => format!("{} was INTERRUPTED: `pitstop recover {name}` finishes or undoes it", last.run),
+    })
 }
 
 fn print(status: &AppStatus) {
@@ -174,5 +249,36 @@ fn print(status: &AppStatus) {
     });
     if let Some(run) = &status.run {
         printer::out(&format!("  last run: {}", printer::escape(run)));
+    }
+    if let Some(lease) = &status.lease {
+        printer::out(&format!("  lease: {}", printer::escape(&lease.describe())));
+    }
+    if let Some(owing) = &status.owing {
+        printer::out(&format!("  owing: {}", printer::escape(owing)));
+    }
+    match status.keeper {
+        Some(KeeperStatus::Alive) => printer::out("  keeper: at work"),
+        Some(KeeperStatus::Missing) => {
+            printer::out("  keeper: MISSING: what a reload undoes stays undone, and no lease ends by itself");
+            printer::out(&format!("    hint: `pitstop recover {}` starts one", status.app));
+        }
+        None => {}
+    }
+}
+
+impl LeaseStatus {
+    fn describe(&self) -> String {
+        let Lease { who, reason, since, until, .. } = &self.lease;
+        let reason = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let since = since.split_once('.').map_or_else(|| since.clone(), |(seconds, _)| format!("{seconds}Z"));
+        let until = match (until, self.seconds_left) {
+            (Some(until), Some(0)) => format!("it ran out at {}", until.wall),
+            (Some(until), Some(left)) => {
+                let left = humantime::format_duration(Duration::from_secs(left));
+                format!("{left} left, until {}", until.wall)
+            }
+            _ => "until `pitstop in`".to_owned(),
+        };
+        format!("out by {who}{reason} since {since}, {until}")
     }
 }

@@ -43,7 +43,8 @@ enum Checks {
 impl Engine<'_> {
     /// Our own probes, against the new process: it must be the same before and after they passed.
     pub(super) async fn ready(&mut self) -> Result<Outcome, Fault> {
-        if self.request.goal == Goal::In {
+        // Whoever runs now is to be proven, where this run has not restarted it.
+        if self.after.is_none() {
             self.after = self.service.identity().await.unwrap_or_default();
         }
         // `in` for an app that is in has nothing to leave out where the proof fails.

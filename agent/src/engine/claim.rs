@@ -4,7 +4,7 @@ use super::fault::chain;
 use super::{Engine, Fault};
 use crate::journal::{Claim, Holder, Journal, Record, Recovers, Until};
 use crate::process;
-use crate::run::Outcome;
+use crate::run::{Goal, Outcome};
 
 impl Engine<'_> {
     /// Claims the app; then what is found is on disk before anything is changed.
@@ -19,7 +19,7 @@ impl Engine<'_> {
             reason: self.request.reason.clone(),
             step: None,
         };
-        let claim = Claim::take(&self.request.state_dir, app, holder)?;
+        let claim = Claim::take(&self.request.state_dir, app, holder).await?;
         self.is_still_owing()?;
         self.log.open(Journal::open(&self.request.state_dir, app, self.log.run())?);
         self.claim = Some(claim);
@@ -51,6 +51,10 @@ impl Engine<'_> {
             ports.find().await?;
         }
         self.found_out = self.is_out();
+        if self.request.goal == Goal::Restart && !self.found_out && self.owed.is_none() {
+            // Somebody has put it in beside its lease, if in part: what is proven goes in everywhere, and the lease is over.
+            self.owed = self.lease.take().map(|lease| lease.owes);
+        }
         self.record_found().await?;
         for balancer in &mut self.balancers {
             balancer.count().await?;

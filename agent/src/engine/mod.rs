@@ -47,7 +47,7 @@ use crate::drain::sockets::Sockets;
 use crate::drain::workers::OldWorkers;
 use crate::events::{Kind, Listener, Trouble};
 use crate::haproxy::ServerId;
-use crate::journal::{Claim, Debt, Record};
+use crate::journal::{Claim, Debt, Lease, Record};
 use crate::probe::{self, Requirement};
 use crate::rotation::admin::Admin;
 use crate::rotation::ports::Ports;
@@ -129,6 +129,8 @@ pub struct Engine<'a> {
     counted: bool,
     /// What runs that had to leave the app out still owe it: maintenance that is theirs is ours.
     owed: Option<Debt>,
+    /// Who wants the app out.
+    lease: Option<Lease>,
     /// Where the app could not be put back.
     owing: Vec<String>,
 }
@@ -179,6 +181,7 @@ impl<'a> Engine<'a> {
             left_alone: Vec::new(),
             counted: true,
             owed: None,
+            lease: None,
             owing: Vec::new(),
             app,
             request,
@@ -372,8 +375,14 @@ impl<'a> Engine<'a> {
             let alone: Vec<_> = self.left_alone.iter().map(|(name, server)| format!("{server} on {name}")).collect();
             state += &format!("; left in somebody else's maintenance: {}", alone.join(", "));
         }
+        let now = self.request.lease.filter(|_| self.request.goal == Goal::Out && ending == Ending::Done);
+        if let Some(time) = now {
+            let time = humantime::format_duration(time);
+            state += &format!(", for {time}: then it is proven and put back, and before that by `pitstop in {app}`");
+        }
         if self.leaves_out() && ending == Ending::Done {
-            state += &format!("; it was out of rotation and is left so: `pitstop in {app}` puts it in");
+            let whose = self.lease.as_ref().map(|lease| format!(" by {}", lease.describe())).unwrap_or_default();
+            state += &format!("; it was out of rotation{whose} and is left so: `pitstop in {app}` puts it in");
         }
         state
     }
@@ -381,7 +390,7 @@ impl<'a> Engine<'a> {
     /// Whether the app was out by somebody's wish, and a restart leaves it so.
     fn leaves_out(&self) -> bool {
         match self.request.goal {
-            Goal::Restart => self.found_out && self.owed.is_none(),
+            Goal::Restart => self.found_out && (self.lease.is_some() || self.owed.is_none()),
             Goal::Recover => self.found_out,
             Goal::Out | Goal::In => false,
         }
@@ -416,9 +425,10 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// Before the stop a run may be broken off and undone; from the stop on it must be finished.
+/// Before the stop a run may be broken off and undone; from the stop on it must be finished, and so must a recovery.
 fn can_be_interrupted(step: Step, goal: Goal) -> bool {
     match step {
+        _ if goal == Goal::Recover => false,
         Step::Preflight
         | Step::Soften
         | Step::Settle

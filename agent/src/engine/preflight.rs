@@ -139,6 +139,7 @@ impl Engine<'_> {
             Ok(history) => history,
         };
         self.owed.clone_from(&history.debt);
+        self.lease.clone_from(&history.lease);
         match history.interrupted() {
             Some(last) if Claim::holder(&self.request.state_dir, app).is_none() => {
                 let what = format!("run {} (begun {}) was interrupted and has not been finished", last.run, last.began);
@@ -228,15 +229,16 @@ impl Engine<'_> {
         Ok(findings)
     }
 
-    /// Entries in somebody else's maintenance. `in` is the word of a person for all of them; and what a run that had to leave the
-    /// app out has set is our own.
+    /// Entries in somebody else's maintenance. `in` is the word of a person for all of them; and what an `out`, or a run that had to
+    /// leave the app out, has set is our own.
     pub(super) fn left_alone(&self, balancer: &Admin) -> Vec<ServerId> {
         if self.request.goal == Goal::In { Vec::new() } else { balancer.left_alone(self.owed_on(balancer.name())) }
     }
 
-    /// What a run that had to leave the app out had found on this balancer.
+    /// What the `out` that keeps the app out, or a run that had to leave it out, had found on this balancer.
     pub(super) fn owed_on(&self, balancer: &str) -> &[Found] {
-        let found = self.owed.iter().flat_map(|debt| &debt.found).find(|(name, _)| name.as_str() == balancer);
+        let owed = self.lease.iter().map(|lease| &lease.owes).chain(&self.owed);
+        let found = owed.flat_map(|debt| &debt.found).find(|(name, _)| name.as_str() == balancer);
         found.map(|(_, found)| found.as_slice()).unwrap_or_default()
     }
 
@@ -315,7 +317,7 @@ impl Engine<'_> {
         findings
     }
 
-    fn inspect_kills(&mut self, configs: &Configs) -> Vec<Finding> {
+    pub(super) fn inspect_kills(&mut self, configs: &Configs) -> Vec<Finding> {
         self.kills = match self.app.drain.kills_on_down {
             Some(true) => Kills::Yes,
             Some(false) => Kills::No,

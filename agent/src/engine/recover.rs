@@ -4,12 +4,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::advice::Configs;
 use super::fault::chain;
 use super::{Engine, Fault};
 use crate::config::settings::App;
 use crate::journal::{self, Claim, ClaimError, Found, History, JournalError};
 use crate::probe;
 use crate::process;
+use crate::rotation::Move;
 use crate::run::{Ending, Outcome, Policy, Run, Step};
 use crate::service::left::Left;
 
@@ -36,20 +38,22 @@ impl Recovery {
     /// # Errors
     /// The journal can't be read, or can't be believed.
     pub fn of(app: &App, state_dir: &Path) -> Result<Option<Self>, JournalError> {
-        let history = journal::history(state_dir, app.name.as_str())?;
+        let mut history = journal::history(state_dir, app.name.as_str())?;
         let boot_id = process::boot_id().unwrap_or_default();
-        let recovery = |run, of: &str, died| Some(Self { run, of: of.to_owned(), died, history: history.clone() });
+        let recovery = |run, of: &str, died, history| Some(Self { run, of: of.to_owned(), died, history });
         if let Some(last) = history.interrupted() {
             let died = last.state(&Policy::of(app)).unwrap_or_else(|| Run::new(crate::run::Goal::Restart));
-            return Ok(recovery(died.recovery(history.death(&boot_id)), &last.run, true));
+            let of = last.run.clone();
+            return Ok(recovery(died.recovery(history.death(&boot_id)), &of, true, history));
         }
-        if let Some(debt) = &history.debt {
-            return Ok(recovery(Run::paying(debt.ending), &debt.run, false));
+        if let Some(debt) = history.owing() {
+            history.debt = Some(debt.clone());
+            return Ok(recovery(Run::paying(debt.ending), &debt.run, false, history));
         }
         // The redirect of an app that was in went with the boot.
         match history.in_since_boot() {
             Some((run, boot)) if boot != boot_id && app.redirect.is_some() => {
-                Ok(recovery(Run::paying(Ending::StaysOut), &run, false))
+                Ok(recovery(Run::paying(Ending::StaysOut), &run, false, history))
             }
             _ => Ok(None),
         }
@@ -57,6 +61,10 @@ impl Recovery {
 
     /// In one sentence, for people.
     pub fn describe(&self) -> String {
+        let lease = self.history.lease.as_ref().filter(|lease| !self.died && lease.is_over());
+        if let Some(lease) = lease {
+            return format!("the lease of {} has run out: the app is proven and put back", lease.who);
+        }
         let what = if self.died { "was interrupted" } else { "left something owing" };
         let how = match self.run.first_step() {
             Step::Release => "nothing is to be done for it",
@@ -109,6 +117,7 @@ impl Engine<'_> {
     #[must_use]
     pub fn recovering(mut self, recovery: Recovery) -> Self {
         self.owed.clone_from(&recovery.history.debt);
+        self.lease = recovery.history.lease.clone().filter(|lease| !lease.is_over());
         self.unfinished = Some(recovery.unfinished(self.app)).filter(|left| !left.notes.is_empty());
         self.recovery = Some(recovery);
         self
@@ -136,6 +145,7 @@ impl Engine<'_> {
         if let Some(ports) = &mut self.ports {
             ports.find().await?;
         }
+        self.inspect_kills(&Configs::read(&self.app.balancers));
         Ok(Outcome::Done)
     }
 
@@ -155,7 +165,12 @@ impl Engine<'_> {
         for balancer in &mut self.balancers {
             let states = balancer.states().await?;
             let found = recovery.found_on(balancer.name());
-            for server in balancer.adopt(&found, Some(&states), took_out) {
+            let others = balancer.adopt(&found, Some(&states), took_out);
+            // Until it is proven, a reload must not put it in.
+            if !recovery.died && balancer.shows_all(&states, Move::TakeOut) {
+                balancer.told(Move::TakeOut);
+            }
+            for server in others {
                 let name = balancer.name().to_owned();
                 self.log.remark(format!("{server} on {name} is in maintenance by somebody else: it is left so"));
                 self.left_alone.push((name, server));

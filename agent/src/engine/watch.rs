@@ -1,6 +1,8 @@
 //! The reload watch: what a reload, or somebody's hand, has undone on a balancer is done again, beside every step from the first
 //! take-out intent to the put-back.
 
+mod keep;
+
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
@@ -220,7 +222,7 @@ impl Watched {
 
     fn is_silent(&mut self, error: RotationError, log: &Log<'_>) -> Result<Look, Ended> {
         if self.silent.is_none() {
-            log.remark(format!("{}: unknown is not drained, so it is waited for", super::fault::chain(&error)));
+            log.remark(format!("{}; it is asked again", super::fault::chain(&error)));
         }
         let since = *self.silent.get_or_insert_with(Instant::now);
         if since.elapsed() < SILENCE { Ok(Look { poll: None, steady: false }) } else { Err(Ended::Silent(error)) }

@@ -5,15 +5,20 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc;
 use serde::{Deserialize, Serialize};
 
+use super::lock::{Lock, locked, try_lock};
 use super::writer::create_app_dir;
 use super::{JournalError, app_dir};
 use crate::run::{Goal, Step};
+
+/// How long a [`Share`] is waited for: it is held for one look and what follows from it, and a HAProxy that hangs is given up after less.
+const SHARED: Duration = Duration::from_secs(15);
+
+/// How often it is tried meanwhile.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The claim on an app: a kernel lock, which our death gives back by itself, and a record of who holds it.
 #[derive(Debug)]
@@ -66,8 +71,8 @@ impl fmt::Display for Holder {
 }
 
 impl Claim {
-    /// Takes the claim, or says who has it. Never waits.
-    pub fn take(state_dir: &Path, app: &str, holder: Holder) -> Result<Self, ClaimError> {
+    /// Takes the claim, or says who has it. Waits for nobody but a keeper in the midst of an act, for 15 s at most.
+    pub async fn take(state_dir: &Path, app: &str, holder: Holder) -> Result<Self, ClaimError> {
         let path = create_app_dir(state_dir, app)?.join("claim");
         let file = OpenOptions::new()
             .create(true)
@@ -77,24 +82,29 @@ impl Claim {
             .mode(0o640)
             .open(&path)
             .map_err(JournalError::io(&path))?;
+        let deadline = Instant::now() + SHARED;
         let mut claim = Self { file, holder };
-        match fcntl(&claim.file, FcntlArg::F_OFD_SETLK(&whole_file())) {
-            Ok(_) => claim.write().map_err(JournalError::io(&path))?,
-            Err(Errno::EAGAIN | Errno::EACCES) => {
+        while !try_lock(&claim.file, Lock::Exclusive).map_err(JournalError::io(&path))? {
+            let met = locked(&claim.file).map_err(JournalError::io(&path))?;
+            if met == Some(Lock::Exclusive) || Instant::now() >= deadline {
                 return Err(ClaimError::Held(read(&mut claim.file)));
             }
-            Err(errno) => return Err(JournalError::io(&path)(errno.into()).into()),
+            tokio::time::sleep(PAUSE).await;
         }
+        claim.write().map_err(JournalError::io(&path))?;
         Ok(claim)
     }
 
-    /// Who holds `app` now, if anyone.
+    /// Who holds `app` now, if anyone. A keeper's [`Share`] is no hold.
     pub fn holder(state_dir: &Path, app: &str) -> Option<Holder> {
         let mut file = File::open(app_dir(state_dir, app).join("claim")).ok()?;
-        // Asked, not tried: trying would for a moment keep a run from its claim.
-        let mut lock = whole_file();
-        fcntl(&file, FcntlArg::F_OFD_GETLK(&mut lock)).ok()?;
-        if lock.l_type == libc::F_UNLCK as i16 { None } else { read(&mut file) }
+        (locked(&file).ok()? == Some(Lock::Exclusive)).then(|| read(&mut file)).flatten()
+    }
+
+    /// Whether anyone holds `app` now, also where the record of who it is can't be read for the moment.
+    pub fn is_held(state_dir: &Path, app: &str) -> bool {
+        let file = File::open(app_dir(state_dir, app).join("claim"));
+        file.is_ok_and(|file| locked(&file).is_ok_and(|met| met == Some(Lock::Exclusive)))
     }
 
     /// Records the step, for those who are told that the app is held. Not worth failing a run.
@@ -114,9 +124,18 @@ impl Claim {
     }
 }
 
-/// An exclusive lock of the open file description, from the first byte to the last (fcntl(2), "Open file description locks").
-fn whole_file() -> libc::flock {
-    libc::flock { l_type: libc::F_WRLCK as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 }
+/// A keeper's hand on an app, for one look and what follows from it: no run begins meanwhile, and none is kept from beginning then.
+#[derive(Debug)]
+pub struct Share {
+    _file: File,
+}
+
+impl Share {
+    /// Takes it; `None` while a run holds the app. Never waits, and creates nothing.
+    pub fn take(state_dir: &Path, app: &str) -> Option<Self> {
+        let file = File::open(app_dir(state_dir, app).join("claim")).ok()?;
+        try_lock(&file, Lock::Shared).is_ok_and(|taken| taken).then_some(Self { _file: file })
+    }
 }
 
 fn read(file: &mut File) -> Option<Holder> {

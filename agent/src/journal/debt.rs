@@ -50,7 +50,7 @@ impl Debt {
     }
 
     /// What an earlier run found stands; `run` adds only what none before it knew, such as a balancer that did not answer then.
-    fn joined(before: Option<Self>, run: &Last, ending: Ending) -> Self {
+    pub(super) fn joined(before: Option<Self>, run: &Last, ending: Ending) -> Self {
         let empty = || Self { run: run.run.clone(), ending, found: BTreeMap::new(), redirect: None };
         let mut debt = Self { ending, ..before.unwrap_or_else(empty) };
         let Some(found) = run.found() else { return debt };

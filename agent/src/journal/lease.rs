@@ -5,11 +5,13 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+use super::debt::Debt;
 use super::replay::Last;
 use crate::process;
+use crate::run::Ending;
 
 /// An app that `pitstop out` took out, and nobody has put in since.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Lease {
     /// The run that took it out.
     pub run: String,
@@ -24,6 +26,9 @@ pub struct Lease {
     /// The boot in which it began.
     #[serde(skip)]
     pub boot_id: String,
+    /// What its end puts back: the app as it was before anything of ours.
+    #[serde(skip)]
+    pub owes: Debt,
 }
 
 /// The end of a lease: by the clock of the boot, which no one sets, and by wall time for people and for the next boot.
@@ -64,8 +69,20 @@ impl Lease {
         self.until.as_ref().map(|until| until.left(&self.boot_id))
     }
 
-    /// The lease that a run began, given that it ended with the app out as it was asked.
-    pub(super) fn of(run: &Last) -> Option<Self> {
+    /// Whose, why and until when, for people.
+    pub fn describe(&self) -> String {
+        let reason = self.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let until = self.until.as_ref().map(|until| format!(", until {}", until.wall)).unwrap_or_default();
+        format!("{}{reason}{until}", self.who)
+    }
+
+    /// Whether it has run out.
+    pub fn is_over(&self) -> bool {
+        self.left().is_some_and(|left| left.is_zero())
+    }
+
+    /// The lease that a run began, given that it ended with the app out as it was asked, and what was owed before it.
+    pub(super) fn of(run: &Last, before: Option<Debt>) -> Option<Self> {
         let begin = run.begin()?;
         Some(Self {
             run: run.run.clone(),
@@ -74,6 +91,7 @@ impl Lease {
             since: run.began.clone(),
             until: begin.until,
             boot_id: begin.boot_id,
+            owes: Debt::joined(before, run, Ending::StaysOut),
         })
     }
 }

@@ -1,10 +1,12 @@
 //! Intent and outcome on disk, and the claim on an app.
 //!
-//! Under the state directory each app has a folder: `apps/APP/journal`, to which every run appends, and `apps/APP/claim`.
+//! Under the state directory each app has a folder: `apps/APP/journal`, to which every run appends, and `apps/APP/claim`,
+//! which is locked by a run, and for moments by a keeper.
 
 mod claim;
 mod debt;
 mod lease;
+pub(crate) mod lock;
 mod record;
 mod replay;
 #[cfg(test)]
@@ -15,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
-pub use claim::{Claim, ClaimError, Holder};
+pub use claim::{Claim, ClaimError, Holder, Share};
 pub use debt::Debt;
 pub use lease::{Lease, Until};
 pub use record::{Entry, Found, Record, Recovers};

@@ -127,6 +127,11 @@ impl Last {
         self.records.iter().any(|record| matches!(record, Record::ActIntent { .. }))
     }
 
+    /// Whether it recovers by proof and put-back.
+    fn puts_back(&self) -> bool {
+        self.begin().and_then(|begin| begin.recovers).is_some_and(|recovers| recovers.from.first_step() == Step::Ready)
+    }
+
     /// What the service driver told of the restart, in order.
     fn notes(&self) -> impl Iterator<Item = &Note> {
         let mut now = None;
@@ -188,6 +193,7 @@ impl History {
     fn settle(&mut self) {
         let Some((last, before)) = self.chain.split_last() else { return };
         let recovers = last.goal() == Some(Goal::Recover);
+        let owed = self.lease.as_ref().map(|lease| lease.owes.clone()).or_else(|| self.debt.clone());
         self.debt = match self.debt.take() {
             Some(debt) if recovers => debt.after_recovery(self.owed_before.as_ref(), last),
             // What goes with a reboot was never a debt; that it could not be restored is one.
@@ -197,10 +203,19 @@ impl History {
         };
         let asked = before.first().unwrap_or(last);
         match (asked.goal(), last.records.last()) {
-            (Some(Goal::Out), Some(Record::End { ending: Ending::Done, .. })) => self.lease = Lease::of(asked),
+            (Some(Goal::Out), Some(Record::End { ending: Ending::Done, .. })) if !last.puts_back() => {
+                self.lease = Lease::of(asked, owed);
+            }
             (_, Some(Record::End { ending: Ending::Done, out: false })) => self.lease = None,
             _ => {}
         }
+    }
+
+    /// What is to be paid now: what a lease that has run out keeps from the app, or else the debt.
+    pub fn owing(&self) -> Option<Debt> {
+        let Some(over) = self.lease.as_ref().filter(|lease| lease.is_over()) else { return self.debt.clone() };
+        let ending = self.debt.as_ref().map_or(Ending::StaysOut, |debt| debt.ending);
+        Some(Debt { ending, ..over.owes.clone() })
     }
 
     /// The last run.

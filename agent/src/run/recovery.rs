@@ -31,8 +31,8 @@ impl Run {
         let stopped = |look| Self { stopped: true, look, ..from(Step::Soften) };
         let unsignalled = !death.signalled && self.attempts <= 1 && !self.reverted;
         match self.step {
-            None | Some(Step::Release) => from(Step::Release),
             Some(_) if !death.acted => Self { ending: Ending::Undone, ..from(Step::Release) },
+            None | Some(Step::Release) => from(Step::Release),
             Some(step @ (Step::PullBack | Step::Alert)) => from(step),
             Some(Step::PutBack | Step::AwaitIn) => Self { may_be_in: true, ..from(Step::Ready) },
             Some(Step::Ready) if self.may_be_in || self.only_proves => from(Step::Ready),

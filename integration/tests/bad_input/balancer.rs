@@ -133,7 +133,7 @@ fn a_haproxy_that_hangs_after_the_stop_leaves_the_app_out_with_the_way_back_told
     kill(worker, Signal::SIGSTOP).unwrap();
     let outcome = run.wait();
     kill(worker, Signal::SIGCONT).unwrap();
-    assert_says(&outcome, 6, &["lb1", "NOT in on lb1", "hint: "]);
+    assert_says(&outcome, 6, &["lb1", "NOT known to be back on lb1", "hint: "]);
     assert!(world.apps[0].is_running());
     world.apps[0].wait_until_healthy();
     world.pitstop.run(&["in", "webA"]).assert_code(0);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use integration::pitstop::{Outcome, Run};
-use integration::request::Pending;
+use integration::request::{Held, Pending};
 use integration::world::{Redirects, World};
 use nix::sys::signal::Signal;
 
@@ -34,14 +34,15 @@ fn assert_held(scene: &Scene, first: &Run, step: &str) {
 #[test]
 fn row_19_a_restart_in_its_drain_holds_off_all_others() {
     let scene = scene();
-    let request = Pending::work(scene.world.frontend(), Duration::from_secs(5), Some("SERVER=A"));
+    let mut held = Held::conversation(scene.world.frontend(), "SERVER=A");
     let mut first = start(&scene, "restart");
     first.wait_for_step("drain");
     assert_held(&scene, &first, "drain");
     // The app beside it is free.
     scene.run(&["restart", "webB"]).assert_code(0);
+    assert!(held.is_alive());
+    drop(held);
     first.wait().assert_code(0);
-    request.assert_answered();
     scene.assert_in();
     scene.assert_nothing_failed();
 }
@@ -49,12 +50,13 @@ fn row_19_a_restart_in_its_drain_holds_off_all_others() {
 #[test]
 fn row_19_an_out_in_its_drain_holds_off_all_others() {
     let scene = scene();
-    let request = Pending::work(scene.world.frontend(), Duration::from_secs(5), Some("SERVER=A"));
+    let mut held = Held::conversation(scene.world.frontend(), "SERVER=A");
     let mut first = start(&scene, "out");
     first.wait_for_step("drain");
     assert_held(&scene, &first, "drain");
+    assert!(held.is_alive());
+    drop(held);
     first.wait().assert_code(0);
-    request.assert_answered();
     scene.assert_out();
     scene.run(&["in", "webA"]).assert_code(0);
     scene.assert_in();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod debt;
+mod recovery;
 mod writer;
 
 use std::fs;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::record::Entry;
-use super::{Claim, ClaimError, Holder, Journal, JournalError, Record, app_dir, history};
+use super::{Claim, ClaimError, Holder, Journal, JournalError, Record, Share, app_dir, history};
 use crate::run::{Ending, Goal, Outcome, Step};
 
 fn records() -> Vec<Record> {
@@ -87,13 +88,14 @@ fn a_damaged_line_in_the_middle_is_refused_and_named() {
     }
 }
 
-#[test]
-fn a_second_claim_is_told_who_holds_the_first_until_it_is_given_back() {
+#[tokio::test]
+async fn a_second_claim_is_told_who_holds_the_first_until_it_is_given_back() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(Claim::holder(dir.path(), "web"), None);
-    let claim = Claim::take(dir.path(), "web", holder("one")).unwrap();
+    let claim = Claim::take(dir.path(), "web", holder("one")).await.unwrap();
     assert_eq!(Claim::holder(dir.path(), "web"), Some(holder("one")));
-    match Claim::take(dir.path(), "web", holder("two")) {
+    assert!(Claim::is_held(dir.path(), "web") && Share::take(dir.path(), "web").is_none());
+    match Claim::take(dir.path(), "web", holder("two")).await {
         Err(error @ ClaimError::Held(_)) => {
             let text = error.to_string();
             assert!(text.contains("one") && text.contains("\"drain\"") && text.contains("deploy"), "{text}");
@@ -102,7 +104,24 @@ fn a_second_claim_is_told_who_holds_the_first_until_it_is_given_back() {
     }
     drop(claim);
     assert_eq!(Claim::holder(dir.path(), "web"), None);
-    Claim::take(dir.path(), "web", holder("two")).unwrap();
+    Claim::take(dir.path(), "web", holder("two")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_waits_for_a_keeper_in_the_midst_of_an_act_and_nobody_takes_that_for_a_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(Share::take(dir.path(), "web").is_none(), "it creates nothing");
+    drop(Claim::take(dir.path(), "web", holder("one")).await.unwrap());
+    let shares = [Share::take(dir.path(), "web").unwrap(), Share::take(dir.path(), "web").unwrap()];
+    assert_eq!(Claim::holder(dir.path(), "web"), None);
+    assert!(!Claim::is_held(dir.path(), "web"));
+    let run = Claim::take(dir.path(), "web", holder("two"));
+    let act = async {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        drop(shares);
+    };
+    let (run, ()) = tokio::join!(run, act);
+    assert!(run.is_ok() && Share::take(dir.path(), "web").is_none());
 }
 
 proptest! {
