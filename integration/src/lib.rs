@@ -42,6 +42,7 @@ pub mod real_app;
 pub mod request;
 pub mod sandbox;
 pub mod ssh;
+pub mod sweep;
 pub mod terminal;
 pub mod wait;
 pub mod world;
