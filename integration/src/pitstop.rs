@@ -186,17 +186,32 @@ impl Run {
 
     /// Waits until a run with `--output json` has begun this step; panics when it ends before.
     pub fn wait_for_step(&mut self, step: &str) {
-        let begun = format!("\"event\":\"step_started\",\"step\":\"{step}\"");
-        self.wait_until(step, |stdout, _| stdout.contains(&begun));
+        self.wait_until(step, |stdout, _| stdout.contains(&begun(step)));
+    }
+
+    /// Waits until a run with `--output json` has begun this step; whether it did before its end.
+    pub fn comes_to_step(&mut self, step: &str) -> bool {
+        self.comes_to(|stdout, _| stdout.contains(&begun(step)))
+    }
+
+    /// Waits until a run with `--output json` has remarked this; panics when it ends before.
+    pub fn wait_for_remark(&mut self, text: &str) {
+        let has = |line: &str| line.contains("\"event\":\"remark\"") && line.contains(text);
+        self.wait_until(text, |stdout, _| stdout.lines().any(has));
     }
 
     fn wait_until(&mut self, what: &str, said: impl Fn(&str, &str) -> bool) {
+        let said = self.comes_to(said);
+        assert!(said, "{what:?} is not said\n{}\n{}", read(&self.stdout), self.stderr());
+    }
+
+    fn comes_to(&mut self, said: impl Fn(&str, &str) -> bool) -> bool {
         let said = wait::within(LIMIT, || {
             let ended = self.has_ended();
             let said = said(&read(&self.stdout), &self.stderr());
             (said || ended).then_some(said)
         });
-        assert_eq!(said, Some(true), "{what:?} is not said\n{}\n{}", read(&self.stdout), self.stderr());
+        said == Some(true)
     }
 
     /// Sends it a signal.
@@ -225,6 +240,11 @@ impl Drop for Run {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// As the event of a step's begin says it.
+fn begun(step: &str) -> String {
+    format!("\"event\":\"step_started\",\"step\":\"{step}\"")
 }
 
 /// All of a file, whatever its shared position is.

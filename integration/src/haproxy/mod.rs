@@ -3,6 +3,7 @@
 mod config;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
@@ -60,6 +61,7 @@ impl Version {
 /// A running HAProxy; its processes end on drop.
 #[derive(Debug)]
 pub struct Haproxy {
+    version: Version,
     master: Child,
     config: Config,
     folder: TempDir,
@@ -73,21 +75,23 @@ impl Haproxy {
         let folder =
             tempfile::Builder::new().prefix("pitstop-haproxy-").tempdir().expect("create a folder for HAProxy");
         write_config(folder.path(), &config);
-        let log = std::fs::File::create(folder.path().join("log")).expect("create HAProxy's log");
-        let master = Command::new(version.program())
-            .arg("-W")
-            .arg("-S")
-            .arg(folder.path().join("master.sock"))
-            .arg("-f")
-            .arg(folder.path().join("haproxy.cfg"))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("share the log"))
-            .stderr(log)
-            .spawn()
-            .expect("start HAProxy");
-        let mut haproxy = Self { master, config, folder };
+        let master = spawn(version, folder.path());
+        let mut haproxy = Self { version, master, config, folder };
         haproxy.wait_until_serving();
         haproxy
+    }
+
+    /// Kills the worker, with which the master ends too; the sockets' files stay, and refuse.
+    pub fn kill(&mut self) {
+        let worker = self.pid().expect("a HAProxy that answers");
+        kill(Pid::from_raw(worker), Signal::SIGKILL).expect("kill the worker");
+        assert!(wait::exit_within(&mut self.master, END).is_some(), "the master goes on without its worker");
+    }
+
+    /// After [`Haproxy::kill`]: starts it again in the calling thread's network namespace, on the same sockets.
+    pub fn start_again(&mut self) {
+        self.master = spawn(self.version, self.folder.path());
+        self.wait_until_serving();
     }
 
     fn wait_until_serving(&mut self) {
@@ -224,6 +228,9 @@ impl Haproxy {
 
 impl Drop for Haproxy {
     fn drop(&mut self) {
+        if matches!(self.master.try_wait(), Ok(Some(_))) {
+            return;
+        }
         let worker = self.pid();
         // TERM makes the master end its workers at once.
         kill(Pid::from_raw(self.master_pid()), Signal::SIGTERM).ok();
@@ -235,6 +242,21 @@ impl Drop for Haproxy {
             }
         }
     }
+}
+
+fn spawn(version: Version, folder: &Path) -> Child {
+    let log = File::options().create(true).append(true).open(folder.join("log")).expect("open HAProxy's log");
+    Command::new(version.program())
+        .arg("-W")
+        .arg("-S")
+        .arg(folder.join("master.sock"))
+        .arg("-f")
+        .arg(folder.join("haproxy.cfg"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("share the log"))
+        .stderr(log)
+        .spawn()
+        .expect("start HAProxy")
 }
 
 fn write_config(folder: &Path, config: &Config) {

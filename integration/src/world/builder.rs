@@ -20,7 +20,9 @@ pub struct Builder {
     balancers: usize,
     address: IpAddr,
     frontend: IpAddr,
+    further_frontend: IpAddr,
     elsewhere: bool,
+    second_elsewhere: bool,
     isolated: bool,
     redirects: Redirects,
     check_interval: Duration,
@@ -42,7 +44,9 @@ impl Builder {
             balancers: 1,
             address: Ipv4Addr::LOCALHOST.into(),
             frontend: Ipv4Addr::LOCALHOST.into(),
+            further_frontend: Ipv4Addr::LOCALHOST.into(),
             elsewhere: false,
+            second_elsewhere: false,
             isolated: true,
             redirects: Redirects::None,
             check_interval: Duration::from_millis(500),
@@ -91,6 +95,12 @@ impl Builder {
     pub fn balancer_elsewhere(mut self) -> Self {
         self.elsewhere = true;
         self
+    }
+
+    /// Two balancers, of which the second is on another host; clients stay here.
+    pub fn second_balancer_elsewhere(mut self) -> Self {
+        self.second_elsewhere = true;
+        self.balancers(2)
     }
 
     /// In the calling thread's present namespace instead of a new one.
@@ -161,11 +171,15 @@ impl Builder {
     /// Sets the scene, and returns when all apps are healthy and the frontend accepts.
     pub fn start(mut self) -> World {
         let namespace = self.isolated.then(Namespace::new);
-        let balancer_host = self.elsewhere.then(Host::new);
+        let balancer_host = (self.elsewhere || self.second_elsewhere).then(Host::new);
         if let Some(host) = &balancer_host {
             let six = self.address.is_ipv6();
             self.address = if six { host.near6() } else { host.near() };
-            self.frontend = if six { host.far6() } else { host.far() };
+            let far = if six { host.far6() } else { host.far() };
+            self.frontend = if self.elsewhere { far } else { self.address };
+            self.further_frontend = far;
+        } else {
+            self.further_frontend = self.frontend;
         }
         let apps: Vec<App> = (0..self.apps).map(|app| self.app(app)).collect();
         apps.iter().for_each(App::start);
@@ -175,8 +189,8 @@ impl Builder {
         }
         let start = |number| Haproxy::start(self.version, self.config(number));
         let mut balancers = (0..self.balancers).map(|number| match &balancer_host {
-            Some(host) => host.run(|| start(number)),
-            None => start(number),
+            Some(host) if self.elsewhere || number > 0 => host.run(|| start(number)),
+            _ => start(number),
         });
         let haproxy = balancers.next().expect("at least one balancer");
         let others: Vec<Haproxy> = balancers.collect();
@@ -194,7 +208,8 @@ impl Builder {
             pitstop,
             balancer_host,
             apps_toml,
-            frontend: SocketAddr::new(self.frontend, FRONTEND),
+            frontend: self.frontend_of(0),
+            further_frontend: self.further_frontend,
             _namespace: namespace,
         }
     }
@@ -206,6 +221,11 @@ impl Builder {
 
     fn traffic(&self, app: usize) -> SocketAddr {
         SocketAddr::new(self.address, port(1001, app))
+    }
+
+    fn frontend_of(&self, balancer: usize) -> SocketAddr {
+        let address = if balancer == 0 { self.frontend } else { self.further_frontend };
+        SocketAddr::new(address, port(FRONTEND, balancer))
     }
 
     fn check_port(&self, app: usize) -> u16 {
@@ -230,7 +250,7 @@ impl Builder {
             let check_port = self.traffic(app).port();
             backend = backend.server(self.server("bkp", app, check_port).backup());
         }
-        let address = SocketAddr::new(self.frontend, port(FRONTEND, number));
+        let address = self.frontend_of(number);
         let mut config = Config::new(self.mode).global("nbthread 2").frontend("www", address, BACKEND).backend(backend);
         for line in &self.global_lines {
             config = config.global(line);

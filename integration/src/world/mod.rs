@@ -6,7 +6,7 @@
 
 mod builder;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::app::App;
@@ -43,10 +43,11 @@ pub struct World {
     pub apps: Vec<App>,
     /// Configured for all of them.
     pub pitstop: Pitstop,
-    /// The balancer's host, if it is another one.
+    /// The host of the balancer, or of those beside it, if it is another one.
     pub balancer_host: Option<Host>,
     apps_toml: String,
     frontend: SocketAddr,
+    further_frontend: IpAddr,
     /// Left last: it ends what is still there.
     _namespace: Option<Namespace>,
 }
@@ -64,7 +65,8 @@ impl World {
 
     /// Where clients of a further balancer go; 0 is the first.
     pub fn frontend_of(&self, balancer: u16) -> SocketAddr {
-        SocketAddr::new(self.frontend.ip(), self.frontend.port() + balancer)
+        let address = if balancer == 0 { self.frontend.ip() } else { self.further_frontend };
+        SocketAddr::new(address, self.frontend.port() + balancer)
     }
 
     /// Replaces what pitstop knows of the balancers, which is everything, by this, such as

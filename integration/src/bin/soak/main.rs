@@ -37,6 +37,10 @@ struct Arguments {
     /// Servers that kill their sessions when they go down, one client with 5 s requests, one that sticks.
     #[arg(long)]
     kills_on_down: bool,
+    /// Reload HAProxy while the app drains and again while it is down, at every stop, and tell for how long its new process may have
+    /// sent traffic to the app until it was told again: the median, and the longest.
+    #[arg(long, conflicts_with = "by_hand")]
+    reload: bool,
     /// The longest request, in milliseconds.
     #[arg(long, default_value_t = 5000)]
     longest: u64,
@@ -69,7 +73,7 @@ fn all(arguments: &Arguments) -> ExitCode {
     for number in &arguments.versions {
         Version::named(number).expect("checked before").program();
     }
-    let mut table = Table::new(&arguments.versions, arguments.stops);
+    let mut table = Table::new(&arguments.versions, arguments.stops, arguments.reload);
     let (sender, reports) = mpsc::channel();
     let mut children = Vec::new();
     for (row, number) in arguments.versions.iter().enumerate() {

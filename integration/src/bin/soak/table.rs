@@ -14,6 +14,7 @@ const STOPS_PER_LINE: usize = 10;
 struct Row {
     version: String,
     times: Vec<f64>,
+    exposures: Vec<u64>,
     requests: u64,
     failed: u64,
     wrong: Option<String>,
@@ -25,20 +26,22 @@ pub(crate) struct Table {
     terminal: Terminal,
     begun: Instant,
     stops: usize,
+    reload: bool,
     rows: Vec<Row>,
 }
 
 impl Table {
-    pub(crate) fn new(versions: &[String], stops: usize) -> Self {
+    pub(crate) fn new(versions: &[String], stops: usize, reload: bool) -> Self {
         let rows = versions.iter().map(|version| Row { version: version.clone(), ..Row::default() }).collect();
-        Self { terminal: Terminal::standard_output(), begun: Instant::now(), stops, rows }
+        Self { terminal: Terminal::standard_output(), begun: Instant::now(), stops, reload, rows }
     }
 
     pub(crate) fn add(&mut self, row: usize, report: Report) {
         let row = &mut self.rows[row];
         match report {
-            Report::Stop { took, requests, failed, wrong } => {
+            Report::Stop { took, requests, failed, exposed, wrong } => {
                 row.times.push(took);
+                row.exposures.extend(exposed);
                 row.requests = requests;
                 row.failed = failed;
                 row.wrong = wrong;
@@ -107,10 +110,13 @@ impl Table {
     }
 
     fn lines(&self) -> Vec<String> {
-        let head = format!(
+        let mut head = format!(
             "{:<9}{:>9}{:>12}{:>8}{:>14}{:>12}{:>12}{:>15}",
             "HAProxy", "stops", "requests", "failed", "extra p99/max", "stop p50", "stop max", "time"
         );
+        if self.reload {
+            head += &format!("{:>18}", "exposed p50/max");
+        }
         let mut lines = vec![self.terminal.paint(Style::Bold, &head)];
         lines.extend(self.rows.iter().map(|row| self.line(row)));
         lines
@@ -128,7 +134,7 @@ impl Table {
         };
         let well = row.failed == 0 && row.wrong.is_none();
         let style = if well { Style::Green } else { Style::Red };
-        format!(
+        let line = format!(
             "{:<9}{:>9}{:>12}{}{:>14}{:>12}{:>12}{:>15}",
             row.version,
             format!("{}/{}", row.times.len(), self.stops),
@@ -138,6 +144,17 @@ impl Table {
             seconds(times.len() / 2),
             seconds(times.len().saturating_sub(1)),
             time(elapsed)
-        )
+        );
+        if self.reload { format!("{line}{:>18}", exposure(&row.exposures)) } else { line }
+    }
+}
+
+/// The median, and the longest.
+fn exposure(exposures: &[u64]) -> String {
+    let mut sorted = exposures.to_vec();
+    sorted.sort_unstable();
+    match (sorted.get(sorted.len() / 2), sorted.last()) {
+        (Some(median), Some(longest)) => format!("{median}/{longest} ms"),
+        _ => "-".to_owned(),
     }
 }
