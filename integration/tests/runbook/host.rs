@@ -1,0 +1,18 @@
+//! The host was booted.
+
+use integration::netns;
+
+use crate::page::Section;
+use crate::scene::{Scene, pretend_a_boot};
+
+#[test]
+fn a_host_that_was_booted_gets_its_redirect_back() {
+    let mut page = Section::of("The host was booted");
+    let scene = Scene::with_foreign_redirects();
+    scene.run("pitstop in web --adopt-rules").assert_code(0);
+    netns::run(&["iptables", "-w", "5", "-t", "nat", "-F"]);
+    pretend_a_boot();
+    scene.haproxy().wait_for_status("srvs/webA", "DOWN", crate::scene::SOON);
+    page.run_rest(&scene);
+    scene.assert_in();
+}
