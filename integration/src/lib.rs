@@ -5,12 +5,14 @@
 //! |---|---|
 //! | [`world`] | the standard scene in one call: HAProxy, three apps with main and backup entries, load, pitstop |
 //! | [`netns`] | a network namespace for a test's thread, and further hosts joined to it |
+//! | [`machine`] | a further host with a systemd of its own, that can be rebooted |
 //! | [`sandbox`] | namespaces for a whole program, gone with it whatever ends it |
 //! | [`haproxy`] | a HAProxy of a chosen version, and its configuration |
 //! | [`app`] | our strict app (`testapp`), which cuts what is in flight when stopped |
 //! | [`real_app`] | gunicorn and nginx |
 //! | [`load`] | steady load (`testload`) in which every request is checked |
 //! | [`pitstop`] | the built `pitstop`, run from outside |
+//! | [`ssh`] | logins over the network, and a server for them |
 //! | [`request`] | one request or one held connection, followed closely |
 //! | [`content`] | what the apps answer and the clients expect |
 //! | [`binaries`] | where programs are |
@@ -33,11 +35,13 @@ pub mod binaries;
 pub mod content;
 pub mod haproxy;
 pub mod load;
+pub mod machine;
 pub mod netns;
 pub mod pitstop;
 pub mod real_app;
 pub mod request;
 pub mod sandbox;
+pub mod ssh;
 pub mod terminal;
 pub mod wait;
 pub mod world;

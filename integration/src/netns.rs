@@ -113,17 +113,28 @@ impl Host {
         static NEXT: AtomicU16 = AtomicU16::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("pt-{}-{number}", std::process::id());
-        run(&["ip", "netns", "add", &name]);
         let mut host = Self { name, number, guardian: None };
-        host.guardian = Some(host.run(|| Guardian::start(&host.name)));
-        let wire = host.wire();
-        run(&["ip", "link", "add", &wire, "type", "veth", "peer", "name", "eth0", "netns", &host.name]);
-        host.bring_up(&wire, host.near(), host.near6());
-        host.run(|| {
-            run(&["ip", "link", "set", "lo", "up"]);
-            host.bring_up("eth0", host.far(), host.far6());
-        });
+        host.join();
         host
+    }
+
+    /// The host as a power cut leaves it: everything on it has ended, and its new namespace has the old addresses and nothing else.
+    pub fn renew(&mut self) {
+        run(&["ip", "link", "delete", &self.wire()]);
+        drop(self.guardian.take());
+        self.join();
+    }
+
+    fn join(&mut self) {
+        run(&["ip", "netns", "add", &self.name]);
+        self.guardian = Some(self.run(|| Guardian::start(&self.name)));
+        let wire = self.wire();
+        run(&["ip", "link", "add", &wire, "type", "veth", "peer", "name", "eth0", "netns", &self.name]);
+        self.bring_up(&wire, self.near(), self.near6());
+        self.run(|| {
+            run(&["ip", "link", "set", "lo", "up"]);
+            self.bring_up("eth0", self.far(), self.far6());
+        });
     }
 
     fn bring_up(&self, interface: &str, address: IpAddr, address6: IpAddr) {

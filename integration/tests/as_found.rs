@@ -120,10 +120,7 @@ fn what_checks_had_down_is_not_up_by_our_undo() {
         .check_interval(Duration::from_millis(200))
         .drain_line("timeout = \"1s\"")
         .start();
-    world.pitstop.run(&["out", "webA"]).assert_code(0);
-    for server in world.servers(0) {
-        world.haproxy.set_state(&server, "ready");
-    }
+    netns::run(&["iptables", "-w", "5", "-t", "nat", "-F"]);
     world.haproxy.wait_for_status("srvs/webA", "DOWN", SOON);
     world.haproxy.wait_for_status("srvs/bkpA", "UP", SOON);
     let found = (settings(&world.haproxy), nat());

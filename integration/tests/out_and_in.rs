@@ -37,7 +37,7 @@ fn out_leaves_the_app_running_and_in_puts_it_back() {
 
     // A restart does not put in what somebody has taken out.
     let restarted = world.pitstop.run(&["restart", "webA"]);
-    restarted.assert_code(0).assert_says(&["left in somebody else's maintenance"]);
+    restarted.assert_code(0).assert_says(&["it was out of rotation by", "and is left so"]);
     assert_ne!(world.apps[0].pid(), old);
     assert_eq!(statuses(&world), ["MAINT", "MAINT"]);
     assert!(!redirects_to_the_first_app());

@@ -378,7 +378,7 @@ impl<'a> Engine<'a> {
         let now = self.request.lease.filter(|_| self.request.goal == Goal::Out && ending == Ending::Done);
         if let Some(time) = now {
             let time = humantime::format_duration(time);
-            state += &format!(", for {time}: then it is proven and put back, and before that by `pitstop in {app}`");
+            state += &format!("; in {time}, or by `pitstop in {app}`, it is proven and put back");
         }
         if self.leaves_out() && ending == Ending::Done {
             let whose = self.lease.as_ref().map(|lease| format!(" by {}", lease.describe())).unwrap_or_default();

@@ -161,7 +161,10 @@ impl Engine<'_> {
     /// Compares what the journal tells with how things are: what was found is as the dead run found it, and what somebody else has set
     /// since is theirs.
     pub(super) async fn adopt(&mut self, recovery: &Recovery) -> Result<(), Fault> {
-        let took_out = recovery.history.may_have_taken_out();
+        let took_out = match recovery.died {
+            true => recovery.history.may_have_taken_out(),
+            false => recovery.history.debt.is_some(),
+        };
         for balancer in &mut self.balancers {
             let states = balancer.states().await?;
             let found = recovery.found_on(balancer.name());

@@ -95,3 +95,30 @@ impl Lease {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_clock_that_somebody_sets_neither_ends_a_lease_nor_prolongs_it() {
+        let boot = process::boot_id().unwrap();
+        for wall in ["1990-01-01T00:00:00Z", "2990-01-01T00:00:00Z", "no time"] {
+            let until = Until { wall: wall.into(), ..Until::after(HOUR) };
+            assert!(until.left(&boot) > HOUR / 2 && until.left(&boot) <= HOUR);
+        }
+    }
+
+    #[test]
+    fn after_a_reboot_wall_time_counts() {
+        let until = Until { boot_ms: 0, ..Until::after(HOUR) };
+        assert!(until.left("another boot") > HOUR / 2 && until.left("another boot") <= HOUR);
+        for wall in ["1990-01-01T00:00:00Z", "no time"] {
+            assert_eq!(Until { wall: wall.into(), boot_ms: u64::MAX }.left("another boot"), Duration::ZERO);
+        }
+    }
+}

@@ -42,7 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const REACH: Duration = Duration::from_secs(1);
 
 /// The pause between two tries to put back an app that was not healthy.
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_secs(15);
 
 /// How long such a try may take.
 const PROOF: Duration = Duration::from_secs(5);

@@ -1,6 +1,7 @@
-//! At most one keeper an app: `apps/APP/keeper`, locked while it lives.
+//! At most one keeper an app: `apps/APP/keeper`, locked while it lives, with its pid for people.
 
 use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -18,8 +19,13 @@ impl Seat {
     pub fn take(state_dir: &Path, app: &str) -> Option<Self> {
         let path = app_dir(state_dir, app).join("keeper");
         let open = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o640).open(path);
-        let file = open.ok()?;
-        try_lock(&file, Lock::Exclusive).is_ok_and(|taken| taken).then_some(Self { _file: file })
+        let mut file = open.ok()?;
+        if !try_lock(&file, Lock::Exclusive).is_ok_and(|taken| taken) {
+            return None;
+        }
+        // A full disk is no reason not to keep.
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        Some(Self { _file: file })
     }
 
     /// Whether a keeper lives.

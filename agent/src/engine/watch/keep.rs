@@ -12,14 +12,17 @@ use super::super::preflight::Kills;
 use super::{Ended, Engine, OVERRULED, Watched};
 use crate::journal::{Debt, Found, Share};
 use crate::probe;
-use crate::rotation::Move;
 use crate::rotation::admin::Poll;
+use crate::rotation::{Move, Rotation as _, Standing};
 
 /// The pause between two looks: with it a new HAProxy process is told well within 100 ms.
 const PAUSE: Duration = Duration::from_millis(30);
 
 /// The pause after a balancer refused: it will hardly do otherwise so soon.
 const REFUSED: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether the redirect is back, where nothing else keeps the app out: each look starts a program.
+const REDIRECT: Duration = Duration::from_secs(5);
 
 /// What all balancers of one app share while it is kept out.
 struct Keep<'k, 'l> {
@@ -66,6 +69,7 @@ impl Engine<'_> {
         let (alerts, mut heard) = mpsc::unbounded_channel();
         let log = self.log.clone();
         let keep = Keep { log: &log, kills: self.kills, hand, over: ended, alerts };
+        let redirect_alone = debt.redirect == Some(true) && balancers.iter().all(|balancer| balancer.is_read_only());
         let work = async {
             let mut over = std::pin::pin!(over);
             let over = loop {
@@ -76,6 +80,7 @@ impl Engine<'_> {
                             self.log.remark(fault.trouble.what);
                         }
                     }
+                    () = tokio::time::sleep(REDIRECT), if redirect_alone => self.keep_redirect_out(hand).await,
                 }
             };
             end.send_replace(true);
@@ -83,6 +88,22 @@ impl Engine<'_> {
         };
         let (over, _) = tokio::join!(work, join_all(balancers.iter_mut().map(|balancer| balancer.keep(&keep))));
         over
+    }
+
+    async fn keep_redirect_out(&mut self, hand: &dyn Fn() -> Option<Share>) {
+        let Some(ports) = &mut self.ports else { return };
+        let removed = match ports.standing().await {
+            Ok(Standing::In) => match hand() {
+                Some(_hand) => ports.make(Move::TakeOut).await.map(|()| true),
+                None => Ok(false),
+            },
+            looked => looked.map(|_| false),
+        };
+        match removed {
+            Ok(true) => self.log.remark("somebody has set the redirect again: out again"),
+            Ok(false) => {}
+            Err(error) => self.log.remark(chain(&error)),
+        }
     }
 
     /// Whether paying `debt` may get any further: a balancer answers that has the app otherwise than is owed, or all answer.
