@@ -1,5 +1,7 @@
 //! HAProxy hangs, forgets, refuses, or was reloaded.
 
+use std::time::Duration;
+
 use integration::request::Pending;
 use integration::wait;
 use integration::world::World;
@@ -8,8 +10,6 @@ use nix::unistd::Pid;
 
 use crate::page::Section;
 use crate::scene::{SOON, Scene};
-
-use std::time::Duration;
 
 #[test]
 fn a_balancer_that_does_not_answer_is_paid_by_the_keeper() {
@@ -25,14 +25,14 @@ fn a_balancer_that_does_not_answer_is_paid_by_the_keeper() {
     kill(worker, Signal::SIGCONT).unwrap();
     restart.check(outcome);
     status.check(shown);
-    scene.wait_for_status(|status| !status.contains("owing"));
+    scene.wait_for_status(|status| status.contains("ended: done"));
     page.run_rest(&scene);
     scene.assert_in();
 }
 
 #[test]
 fn a_server_that_was_renamed_while_the_app_was_out_is_named_again() {
-    let mut page = Section::of("A server is gone from HAProxy, or the socket no longer obeys");
+    let mut page = Section::of("A server is gone from HAProxy");
     let scene = Scene::new();
     let restart = page.next();
     let run = scene.restart_with(&restart.command, || {

@@ -16,3 +16,12 @@ fn a_host_that_was_booted_gets_its_redirect_back() {
     page.run_rest(&scene);
     scene.assert_in();
 }
+
+#[test]
+fn a_run_that_was_done_leaves_nothing_to_do() {
+    let mut page = Section::of("It is over when");
+    let scene = Scene::new();
+    scene.run("pitstop restart web").assert_code(0);
+    page.run_rest(&scene);
+    scene.assert_in();
+}

@@ -1,11 +1,10 @@
 //! Refused, or held by another run.
 
 use integration::request::Held;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
 use integration::wait;
 use integration::world::World;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::page::Section;
 use crate::scene::{SOON, Scene};

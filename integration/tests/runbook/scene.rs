@@ -14,7 +14,6 @@ use integration::world::{Builder, Redirects, World};
 use integration::{app::App, binaries};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::Signal;
 
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
@@ -96,7 +95,7 @@ impl Scene {
         assert_eq!(begun, Some(true), "{step} has not begun");
     }
 
-    /// A restart, in which `act` is done while the app is down and until then starts slowly.
+    /// Starts a restart whose new process takes its time, and does `act` while it does.
     pub(crate) fn restart_with(&self, line: &str, act: impl FnOnce()) -> Run {
         let old = self.app().pid();
         self.app().at_next_start(&["--start-delay=2000"]);
@@ -125,11 +124,6 @@ impl Scene {
     pub(crate) fn mend_app(&self) {
         self.app().at_next_start(&[]);
         self.app().restart_plainly();
-    }
-
-    /// The app's process, ended for good.
-    pub(crate) fn kill_app(&self) {
-        self.app().signal(Signal::SIGKILL);
     }
 
     /// Panics unless every balancer has both entries up, and they stay so with a healthy app.
@@ -175,8 +169,14 @@ pub(crate) fn small_disk() {
 /// Pretends that the host was booted: the kernel names another boot.
 pub(crate) fn pretend_a_boot() {
     fs::write("/run/boot_id", "11111111-2222-3333-4444-555555555555\n").unwrap();
-    mount(Some(Path::new("/run/boot_id")), "/proc/sys/kernel/random/boot_id", None::<&str>, MsFlags::MS_BIND, None::<&str>)
-        .unwrap();
+    mount(
+        Some(Path::new("/run/boot_id")),
+        "/proc/sys/kernel/random/boot_id",
+        None::<&str>,
+        MsFlags::MS_BIND,
+        None::<&str>,
+    )
+    .unwrap();
 }
 
 fn configuration(world: &World, more: &str) -> String {
