@@ -17,6 +17,7 @@
 )]
 
 mod balancers;
+mod faults;
 mod host;
 mod journal;
 mod normal;

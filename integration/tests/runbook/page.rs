@@ -91,7 +91,7 @@ fn record(folder: &Path, step: &Step, outcome: &Outcome) {
     fs::write(path, format!("{before}$ {}\n{}{code}", step.command, outcome.stdout)).unwrap();
 }
 
-fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
