@@ -174,6 +174,11 @@ impl Run {
         self.child.try_wait().expect("wait for pitstop").is_some()
     }
 
+    /// What it has written to standard output so far.
+    pub fn stdout(&self) -> String {
+        read(&self.stdout)
+    }
+
     /// What it has written to standard error so far.
     pub fn stderr(&self) -> String {
         read(&self.stderr)

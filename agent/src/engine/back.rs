@@ -62,8 +62,7 @@ impl Engine<'_> {
             fault = self.process_gone() => return Err(fault),
         };
         if let Err(unready) = proof {
-            let hint =
-                format!("look into the log of {}; once it is healthy, `pitstop in {}`", self.app.name, self.app.name);
+            let hint = format!("look into the log of {}", self.app.name);
             return Err(Fault::new(unproven, format!("the app did not become ready: {unready}"), Some(hint)));
         }
         self.same_process().await?;
@@ -86,7 +85,7 @@ impl Engine<'_> {
             return Ok(());
         }
         let what = format!("the new process (pid {}) died", expected.main.pid);
-        let hint = format!("look into the app's log; once it runs and is healthy, `pitstop in {}`", self.app.name);
+        let hint = format!("look into the log of {}: it must run and be healthy", self.app.name);
         Err(Fault::new(Outcome::Failed, what, Some(hint)))
     }
 

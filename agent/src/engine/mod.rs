@@ -322,15 +322,22 @@ impl<'a> Engine<'a> {
 
     /// However it came to that: who reads how an app was left out also reads how it gets in.
     fn add_way_back(&mut self, ending: Ending) {
-        let way = format!("`pitstop in {}`", self.app.name);
+        let app = &self.app.name;
+        let recover = format!("`pitstop recover {app}`");
+        let way = match ending {
+            Ending::StaysOut | Ending::Stuck => format!(
+                "once that is mended, {recover} proves the app and puts it back as it was found; `pitstop in {app}` proves it \
+                 and puts every entry in"
+            ),
+            Ending::PartlyIn => format!(
+                "once that is mended, its keeper puts the app back there too; {recover} or `pitstop in {app}` does so at once"
+            ),
+            Ending::Done | Ending::Refused | Ending::Held | Ending::Undone => return,
+        };
         let Some(trouble) = &mut self.trouble else { return };
-        let told = trouble.hint.as_ref().is_some_and(|hint| hint.contains(&way));
-        if told || !matches!(ending, Ending::StaysOut | Ending::PartlyIn | Ending::Stuck) {
+        if trouble.hint.as_ref().is_some_and(|hint| hint.contains(&recover)) {
             return;
         }
-        let way = format!(
-            "once that is mended, {way} proves the app and puts it back; `pitstop status` shows where it stands"
-        );
         trouble.hint = Some(trouble.hint.take().map_or_else(|| way.clone(), |hint| format!("{hint}\n{way}")));
     }
 
