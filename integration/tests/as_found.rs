@@ -120,7 +120,10 @@ fn what_checks_had_down_is_not_up_by_our_undo() {
         .check_interval(Duration::from_millis(200))
         .drain_line("timeout = \"1s\"")
         .start();
-    netns::run(&["iptables", "-w", "5", "-t", "nat", "-F"]);
+    for rule in nat().iter().filter(|rule| rule.contains("--dport 2001")) {
+        let rule = rule.replacen("-A ", "iptables -w 5 -t nat -D ", 1).replace('"', "");
+        netns::run(&rule.split(' ').collect::<Vec<_>>());
+    }
     world.haproxy.wait_for_status("srvs/webA", "DOWN", SOON);
     world.haproxy.wait_for_status("srvs/bkpA", "UP", SOON);
     let found = (settings(&world.haproxy), nat());

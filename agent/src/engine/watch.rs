@@ -182,6 +182,10 @@ impl Watched {
         }
         let Some(asserted) = self.admin.asserted() else { return Ok(true) };
         let states = self.admin.states().await?;
+        if poll.reloaded && !self.admin.was_stated_by(poll.info.pid) {
+            self.admin.doubt();
+            return Ok(false);
+        }
         if self.admin.shows_all(&states, asserted) {
             return Ok(true);
         }
@@ -199,6 +203,7 @@ impl Watched {
         self.admin.make(again).await?;
         self.to_take_out |= again != asserted;
         if poll.reloaded {
+            self.admin.doubt();
             let exposed = self.good.elapsed();
             *self.exposed.get_or_insert_default() += exposed;
             let pid = poll.info.pid;

@@ -40,6 +40,8 @@ pub struct Admin {
     touched: bool,
     /// The process that answered the last poll, and the status of each entry then.
     last: Option<(u32, Vec<Status>)>,
+    /// The process that answered the last read of the states; `None` where several did.
+    stated_by: Option<u32>,
 }
 
 #[derive(Debug, Clone)]
@@ -78,6 +80,7 @@ impl Admin {
             asserted: None,
             touched: false,
             last: None,
+            stated_by: None,
         })
     }
 
@@ -95,10 +98,13 @@ impl Admin {
     pub async fn states(&mut self) -> Result<Vec<ServerState>, RotationError> {
         let backends: BTreeSet<Name> = self.entries.iter().map(|entry| entry.server.backend.clone()).collect();
         let mut known = Vec::new();
+        let mut processes = BTreeSet::new();
         for backend in &backends {
-            let (_, states) = self.patiently(|| self.client.servers_state(Some(backend))).await?;
+            let (info, states) = self.patiently(|| self.client.servers_state(Some(backend))).await?;
+            processes.insert(info.pid);
             known.extend(states);
         }
+        self.stated_by = processes.pop_first().filter(|_| processes.is_empty());
         let mut states = Vec::new();
         for entry in &mut self.entries {
             let Some(state) = known.iter().find(|state| state.id == entry.server) else {
@@ -135,6 +141,18 @@ impl Admin {
         let reloaded = before.as_ref().is_some_and(|(pid, _)| *pid != poll.info.pid);
         let changed = before.is_some_and(|(_, before)| reloaded || before != status);
         Ok(Poll { info: poll.info, reloaded, changed, rows: poll.rows })
+    }
+
+    /// Whether `pid` answered the last read of the states. During a reload the old process and the new one both answer.
+    pub fn was_stated_by(&self, pid: u32) -> bool {
+        self.stated_by == Some(pid)
+    }
+
+    /// Makes the next poll count as that of another process: what was just read or told may have gone to the old one.
+    pub fn doubt(&mut self) {
+        if let Some((pid, _)) = &mut self.last {
+            *pid = 0;
+        }
     }
 
     /// The level of the socket: `admin`, `operator` or `user`.

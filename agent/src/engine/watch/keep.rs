@@ -175,7 +175,7 @@ impl Watched {
                 *due = Due::default();
                 PAUSE
             }
-            // Looked at once more, by the next.
+            // Looked at once more, by the next; what it was then is told by its poll.
             Ok(false) => {
                 due.reloaded = false;
                 PAUSE
