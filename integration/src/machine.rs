@@ -172,11 +172,14 @@ impl Machine {
 
     fn await_end(&mut self) -> ExitStatus {
         let mut nspawn = self.nspawn.take().expect("it was booted");
-        let status = wait::exit_within(&mut nspawn, END);
+        let status = wait::within(END, || {
+            resume_children();
+            nspawn.try_wait().expect("wait for a container")
+        });
         nspawn.kill().ok();
         nspawn.wait().ok();
         remove_group(&self.control_group());
-        status.expect("the machine ends")
+        status.unwrap_or_else(|| panic!("the machine does not end:\n{}", self.console()))
     }
 
     /// What it wrote to its console since it was booted.
@@ -198,6 +201,13 @@ impl Drop for Machine {
             nspawn.wait().ok();
             remove_group(&self.control_group());
         }
+    }
+}
+
+/// systemd stops all processes before it ends them; nsenter(1) then stops itself as well, and its child is never reaped.
+fn resume_children() {
+    for child in wait::children(nix::unistd::gettid().as_raw()) {
+        kill(Pid::from_raw(child), Signal::SIGCONT).ok();
     }
 }
 

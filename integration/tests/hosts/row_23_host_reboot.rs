@@ -45,6 +45,18 @@ fn row_23_a_power_cut_during_the_restart_ends_with_the_app_proven_and_back() {
 }
 
 #[test]
+fn row_23_a_power_cut_after_the_put_back_ends_with_the_app_proven_and_back() {
+    let mut scene = Scene::new("", "");
+    let before = scene.main_pid();
+    let mut run = scene.start(&["restart", "webA"]);
+    wait::until("a new process", SOON, || (![0, before].contains(&scene.main_pid())).then_some(()));
+    wait::until("it is put back", SOON, || scene.is_in().then_some(()));
+    assert!(!run.has_ended());
+    scene.machine.cut_power();
+    assert_recovered(&scene, "was interrupted: the app is proven and put back");
+}
+
+#[test]
 fn row_23_a_reboot_before_the_stop_ends_with_the_app_proven_and_back() {
     let mut scene = Scene::new("", "");
     let (_run, _sticky) = scene.draining();

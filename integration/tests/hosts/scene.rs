@@ -185,6 +185,7 @@ servers = ["srvs/webA"]
 backups = ["srvs/bkpA"]
 listen = "{listen}"
 on_alert = ["sh", "-c", 'echo "$1" >>{ALERTS}', "alert"]
+hold = "5s"
 [apps.webA.redirect]
 check_port = 2001
 [apps.webA.drain]
