@@ -90,9 +90,8 @@ fn wait_until_kept_no_more(world: &World) {
 #[test]
 fn a_lease_that_runs_out_puts_a_healthy_app_back_and_its_keeper_goes() {
     let scene = Scene::new(World::builder().redirects(Redirects::ByPitstop));
-    let began = Instant::now();
-    let out = scene.world.pitstop.run(&["out", "webA", "--for", "4s", "--reason", "new disk"]);
-    out.assert_code(0).assert_says(&["out of rotation", "in 4s, or by `pitstop in webA`"]);
+    let out = scene.world.pitstop.run(&["out", "webA", "--for", "1h", "--reason", "new disk"]);
+    out.assert_code(0).assert_says(&["out of rotation", "in 1h, or by `pitstop in webA`"]);
     assert!(scene.is_out() && keeper(&scene.world).is_some());
     let status = scene.world.pitstop.run(&["status", "webA"]);
     status.assert_code(0).assert_says(&["lease: out by", "new disk", "left", "keeper: at work"]);
@@ -101,8 +100,10 @@ fn a_lease_that_runs_out_puts_a_healthy_app_back_and_its_keeper_goes() {
         (&json["lease"]["reason"], &json["keeper"], &json["stuck"]),
         (&"new disk".into(), &"alive".into(), &false.into())
     );
+    let began = Instant::now();
+    scene.world.pitstop.run(&["out", "webA", "--for", "3s"]).assert_code(0);
     wait::until("in again", SOON, || scene.is_in().then_some(()));
-    assert!(began.elapsed() >= Duration::from_secs(4), "{}", diary(&scene.world));
+    assert!(began.elapsed() >= Duration::from_secs(3), "{}", diary(&scene.world));
     wait_until_kept_no_more(&scene.world);
     let status = scene.world.pitstop.run(&["status", "webA"]);
     assert!(!status.stdout.contains("lease") && !status.stdout.contains("keeper"), "{}", status.stdout);
