@@ -43,7 +43,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Joined to the calling thread's namespace, not booted yet; it has `pitstop` and `testapp` in `/usr/bin`.
+    /// Joined to the calling thread's namespace, not booted yet; it has `pitstop` and `testapp` in `/usr/local/bin`.
     #[expect(clippy::new_without_default, reason = "a new host is no default")]
     pub fn new() -> Self {
         let host = Host::new();
@@ -100,7 +100,7 @@ impl Machine {
         assert!(Path::new(&root).is_dir(), "{root} is missing: scripts/setup systemd-root");
         let disk = self.disk.path();
         let log = std::fs::File::create(disk.join("console")).expect("create the console's file");
-        let bind = |program: &str| format!("--bind-ro={}:/usr/bin/{program}", binaries::ours(program).display());
+        let bind = |program: &str| format!("--bind-ro={}:/usr/local/bin/{program}", binaries::ours(program).display());
         let child = Command::new("unshare")
             .args(["--mount", "--propagation=private", "sh", "-c", CONTAINER, "container", &root])
             .args([disk, &self.control_group()])

@@ -25,9 +25,7 @@ pub(crate) const BROKEN: &str = "/run/broken";
 pub(crate) const PIDFILE: &str = "/run/web.pid";
 /// Where each start leaves a line.
 const STARTS: &str = "/run/starts";
-/// What pitstop's package installs.
-const RECOVER: &str = "[Unit]\nAfter=network-online.target\nWants=network-online.target\n\
-                       [Service]\nType=oneshot\nExecStart=/usr/bin/pitstop recover\n";
+const RECOVER: &str = include_str!("../../../agent/dist/pitstop-recover.service");
 
 pub(crate) struct Scene {
     pub(crate) load: Load,
@@ -158,7 +156,7 @@ fn web_service(listen: SocketAddr, unit: &str) -> String {
         "[Unit]\n{unit}\n\
          [Service]\n\
          ExecStartPre=/bin/sh -c 'echo >>{STARTS}; while test -e {SLOW}; do sleep 0.1; done; test ! -e {BROKEN}'\n\
-         ExecStart=/usr/bin/testapp --name=webA --listen={listen} --pidfile={PIDFILE}\n"
+         ExecStart=/usr/local/bin/testapp --name=webA --listen={listen} --pidfile={PIDFILE}\n"
     )
 }
 
