@@ -21,6 +21,8 @@ use clap::Parser;
 use inside::{Order, Report};
 use integration::sandbox;
 use integration::sweep::scenario::Sweep;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use table::Table;
 use worker::Worker;
 
@@ -34,9 +36,9 @@ struct Arguments {
     /// Only this step or point, as the table names it, such as `drain`, `take_out:67` or `out/release:3`.
     #[arg(long)]
     only: Option<String>,
-    /// Only every so-manieth point.
-    #[arg(long, default_value_t = 1)]
-    every: usize,
+    /// At most so many points of each, spread from the first to the last.
+    #[arg(long, default_value_t = usize::MAX)]
+    sample: usize,
     /// Each point so often, for what happens now and then.
     #[arg(long, default_value_t = 1)]
     times: usize,
@@ -55,6 +57,9 @@ fn known(name: &str) -> Result<Sweep, String> {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.inside {
+        if sandbox::is_outside() {
+            set_pdeathsig(Signal::SIGTERM).expect("end with the sweep");
+        }
         return sandbox::run(inside::work);
     }
     let (sweeps, only) = match arguments.only.as_deref().map(|only| only.split_once('/').unwrap_or(("restart", only))) {
@@ -71,8 +76,8 @@ fn main() -> ExitCode {
                 Some(only) => point.step == *only || format!("{}:{}", point.step, point.number) == *only,
                 None => true,
             });
-            let chosen = chosen.step_by(arguments.every.max(1)).flat_map(|point| vec![point.clone(); arguments.times]);
-            let chosen: Vec<_> = chosen.collect();
+            let chosen = spread(chosen.collect(), arguments.sample);
+            let chosen: Vec<_> = chosen.flat_map(|point| vec![point.clone(); arguments.times]).collect();
             table.planned(*sweep, *calls, points.len(), &chosen);
             orders.extend(chosen.into_iter().map(|point| Order::Strike(*sweep, point)));
         } else {
@@ -88,6 +93,12 @@ fn main() -> ExitCode {
     }
     table.finish();
     if table.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// At most so many, from the first to the last.
+fn spread<T: Copy>(all: Vec<T>, count: usize) -> impl Iterator<Item = T> {
+    let count = count.min(all.len());
+    (0..count).map(move |number| all[number * (all.len() - 1) / (count - 1).max(1)])
 }
 
 /// All workers take orders until none are left; reports come one at a time.
