@@ -15,7 +15,7 @@ pub enum Duty {
         /// What is ours, and how it was before.
         debt: Debt,
         /// Who wants that, where somebody does; otherwise it was not proven.
-        lease: Option<Lease>,
+        lease: Option<Box<Lease>>,
     },
     /// The app is proven, and not back everywhere.
     Pay(Debt),
@@ -29,11 +29,11 @@ impl Duty {
         }
         let lease = history.lease.clone();
         if let Some(running) = lease.clone().filter(|lease| !lease.is_over()) {
-            return Self::KeepOut { debt: running.owes, lease };
+            return Self::KeepOut { debt: running.owes, lease: lease.map(Box::new) };
         }
         match history.owing() {
             Some(debt) if debt.ending == Ending::PartlyIn => Self::Pay(debt),
-            Some(debt) if debt.ending != Ending::Stuck => Self::KeepOut { debt, lease },
+            Some(debt) if debt.ending != Ending::Stuck => Self::KeepOut { debt, lease: lease.map(Box::new) },
             _ => Self::Nothing,
         }
     }

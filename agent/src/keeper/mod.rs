@@ -110,7 +110,7 @@ impl Keeper {
                 Duty::Finish(run) => self.finish(&run, &seen).await?,
                 Duty::KeepOut { debt, lease } => {
                     let unproven = history.debt.is_some();
-                    self.keep_out(&debt, lease.as_ref(), unproven, &seen).await?;
+                    self.keep_out(&debt, lease.as_deref(), unproven, &seen).await?;
                 }
                 Duty::Pay(debt) => self.pay(&debt, &seen).await?,
             }
