@@ -158,8 +158,8 @@ impl Run {
                 self.ending = Ending::Done;
                 Some(Step::PutBack)
             }
-            (Step::Ready, _) if self.only_proves => Some(Step::Alert),
             (Step::Ready, _) if self.may_be_in => Some(Step::PullBack),
+            (Step::Ready, _) if self.only_proves => Some(Step::Alert),
             (Step::Ready, Interrupted | Untouched) if self.goal == Goal::In => self.release(Ending::Undone),
             (Step::Ready, _) if self.goal == Goal::In => Some(self.stays_out()),
             (Step::Ready, _) => Some(self.again(policy)),

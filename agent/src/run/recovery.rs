@@ -20,6 +20,7 @@ impl Run {
     /// | it died | the recovery |
     /// |---|---|
     /// | before its first act, or when all was over | releases |
+    /// | before its first step, being a recovery itself | begins where that was to begin |
     /// | before the stop signal | undoes; after a reboot, proves and puts back |
     /// | from the stop signal until the proof | takes out again, finishes the restart, proves, puts back |
     /// | while it put back | proves and puts back, or else takes out again |
@@ -32,9 +33,15 @@ impl Run {
         let unsignalled = !death.signalled && self.attempts <= 1 && !self.reverted;
         match self.step {
             Some(_) if !death.acted => Self { ending: Ending::Undone, ..from(Step::Release) },
+            Some(Step::Preflight | Step::Claim) if self.first == Step::Undo && death.rebooted => {
+                run.proving(Ending::StaysOut)
+            }
+            Some(Step::Preflight | Step::Claim) if self.goal == Goal::Recover => run,
             None | Some(Step::Release) => from(Step::Release),
             Some(step @ (Step::PullBack | Step::Alert)) => from(step),
-            Some(Step::PutBack | Step::AwaitIn) => Self { may_be_in: true, ..from(Step::Ready) },
+            Some(Step::PutBack | Step::AwaitIn) => {
+                Self { may_be_in: true, only_proves: false, ending: Ending::StaysOut, ..from(Step::Ready) }
+            }
             Some(Step::Ready) if self.may_be_in || self.only_proves => from(Step::Ready),
             Some(Step::Ready) => stopped(Look::BeforeReady),
             // The revert is run again if the restart brings no healthy app either.
