@@ -138,21 +138,3 @@ fn row_13_a_command_that_reports_success_and_does_nothing_is_not_believed() {
     load.wait_for_requests(100, SOON);
     load.stop().assert_nothing_failed();
 }
-
-/// `sv` has sent TERM, and gives up waiting: the app ends and is started again later, when it may be in rotation again.
-#[test]
-#[ignore = "a command that failed and left the old process is taken to have done nothing, and the run is undone"]
-fn row_13_runit_that_gives_up_and_restarts_the_app_later_never_cuts_a_request() {
-    let world = World::builder().start();
-    // Goes on serving for a while after TERM, as an app does that lets its balancer notice.
-    let lingering = |app: &str| format!("{app} &\napp=$!\ntrap 'sleep 4; kill $app; wait $app; exit' TERM\nwait $app");
-    let runit = Runit::supervise(&world, lingering);
-    restart_by(&world, &["sv", "-w", "1", "restart", runit.directory().to_str().unwrap()]);
-    let load = load(&world);
-    let old = world.apps[0].pid().unwrap();
-    let outcome = world.pitstop.run(&["restart", "webA"]);
-    wait::until("the new process", SOON, || (world.apps[0].pid() != Some(old)).then_some(()));
-    load.wait_for_requests(200, SOON);
-    load.stop().assert_nothing_failed();
-    assert!(matches!(outcome.code, Some(0 | 6)), "{outcome:?}");
-}

@@ -12,6 +12,7 @@ use integration::netns::{self, Host};
 use integration::pitstop::{Outcome, Run};
 use integration::request::Held;
 use integration::world::{Builder, Redirects, World};
+use nix::sys::signal::Signal;
 
 use crate::scene::{SOON, Scene, wait_for_new_process};
 
@@ -265,6 +266,18 @@ fn row_22_cut_off_while_the_app_restarts_it_is_owing_also_with_ignore_if_redirec
 #[test]
 fn row_22_cut_off_while_the_app_restarts_it_is_owing_also_with_proceed() {
     cut_off_while_the_app_restarts("proceed");
+}
+
+/// Nobody knows whether the second balancer sends it clients: by `abort` it is not stopped once more.
+#[test]
+fn row_22_cut_off_after_a_death_in_the_restart_it_is_not_finished_before_all_answer() {
+    let cut_off = CutOff::loaded(builder());
+    let run = cut_off.start_and_restart();
+    run.signal(Signal::SIGKILL);
+    run.wait();
+    cut_off.connect(false);
+    cut_off.scene.run(&["recover", "webA"]).assert_code(3).assert_says(&["lb2", "nothing was touched"]);
+    cut_off.assert_recovers();
 }
 
 #[test]
