@@ -1,6 +1,7 @@
 //! `recover`: finishes or undoes what died, and pays what is owing. The other commands that act do the first for their app.
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use super::args::Arguments;
 use super::aside::{self, Aside};
@@ -12,17 +13,29 @@ use crate::config::settings::App;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::recover::Recovery;
 use crate::engine::{Engine, Report, Request};
-use crate::journal::Claim;
+use crate::journal::{Claim, Holder};
+use crate::keeper::refused;
 use crate::run::{Ending, Goal};
 
-/// Recovers some apps, or all. The exit code is 0 when nothing is owing then, and else that of the worst.
+/// How long another recovery of an app, such as its keeper's, is waited for: it does what we would do.
+const OTHERS: Duration = Duration::from_secs(60);
+
+/// How often that is looked at.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Recovers some apps, or all: what is wrong with one does not keep the others from it. The exit code is 0 when nothing is owing then, and
+/// else that of the worst.
 pub(super) async fn run(arguments: &Arguments, names: &[String]) -> Result<ExitCode, CliError> {
     let settings = config::load(&arguments.config)?;
     let apps = chosen(&settings, names)?;
     let interrupt = Interrupt::listen(told_to_stop).map_err(|source| CliError::Start { source })?;
     let mut worst = 0;
     for app in apps {
-        worst = worst.max(recover(arguments, app, &interrupt).await?);
+        let code = recover(arguments, app, &interrupt).await.unwrap_or_else(|error| {
+            error.print(arguments.output);
+            error.exit_code()
+        });
+        worst = worst.max(code);
         keep::leave_behind(arguments, app).await;
     }
     Ok(ExitCode::from(worst))
@@ -33,7 +46,7 @@ async fn recover(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Res
     let mut recovered = None;
     // First what died; what was owing before that is paid by a run of its own.
     for _ in 0..2 {
-        if let Some(holder) = Claim::holder(&arguments.state_dir, app.name.as_str()) {
+        if let Some(holder) = holder(arguments, app, interrupt).await {
             say(arguments, app, &format!("nothing to recover: {holder}"), Ending::Held);
             return Ok(Ending::Held.exit_code());
         }
@@ -43,11 +56,14 @@ async fn recover(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Res
             }
             return Ok(0);
         };
-        let died = recovery.died;
+        let (of, died) = (recovery.of.clone(), recovery.died);
         let mut display = display(arguments);
         let report = perform(arguments, app, recovery, &mut display, interrupt).await?;
         display.finish();
         let ending = report.ending;
+        if ending == Ending::Refused {
+            say_refused(arguments, app, &of, &report, interrupt).await?;
+        }
         if !arguments.is_json() {
             aside::say_last(move || conclude(&report));
         }
@@ -56,6 +72,7 @@ async fn recover(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Res
             break;
         }
     }
+    holder(arguments, app, interrupt).await;
     let owing = Recovery::of(app, &arguments.state_dir)?.is_some();
     Ok(recovered.filter(|_| owing).map_or(0, Ending::exit_code))
 }
@@ -80,6 +97,35 @@ pub(super) async fn before_a_run(
     Ok((!may_go_on).then_some(report))
 }
 
+/// Who holds the app; another recovery of it is given time to end.
+async fn holder(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Option<Holder> {
+    let deadline = Instant::now() + OTHERS;
+    loop {
+        let holder = Claim::holder(&arguments.state_dir, app.name.as_str())?;
+        if holder.goal != Goal::Recover || interrupt.is_asked() || Instant::now() >= deadline {
+            return Some(holder);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// At boot nobody reads what a recovery says.
+async fn say_refused(
+    arguments: &Arguments,
+    app: &App,
+    of: &str,
+    report: &Report,
+    interrupt: &Interrupt,
+) -> Result<(), CliError> {
+    let why = report.trouble.as_ref().map_or(report.state.as_str(), |trouble| trouble.what.as_str());
+    let mut display = display(arguments);
+    let mut engine = Engine::new(app, request(arguments), &mut display, interrupt.clone())?;
+    refused::say_once(&mut engine, &arguments.state_dir, app.name.as_str(), of, why).await;
+    drop(engine);
+    display.finish();
+    Ok(())
+}
+
 async fn perform(
     arguments: &Arguments,
     app: &App,
@@ -87,7 +133,11 @@ async fn perform(
     display: &mut Aside,
     interrupt: &Interrupt,
 ) -> Result<Report, CliError> {
-    let request = Request {
+    Ok(Engine::new(app, request(arguments), display, interrupt.clone())?.recovering(recovery).run().await)
+}
+
+fn request(arguments: &Arguments) -> Request {
+    Request {
         goal: Goal::Recover,
         who: who(),
         reason: None,
@@ -96,8 +146,7 @@ async fn perform(
         lease: None,
         adopt_rules: false,
         state_dir: arguments.state_dir.clone(),
-    };
-    Ok(Engine::new(app, request, display, interrupt.clone())?.recovering(recovery).run().await)
+    }
 }
 
 fn say(arguments: &Arguments, app: &App, what: &str, ending: Ending) {
