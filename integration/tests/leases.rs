@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use integration::haproxy::{Haproxy, Version};
 use integration::load::Load;
 use integration::pitstop::Run;
+use integration::request::Held;
 use integration::wait;
 use integration::world::{Builder, Redirects, World};
 use nix::sys::signal::{Signal, kill};
@@ -150,7 +151,13 @@ fn a_lease_that_ran_out_while_nobody_kept_it_is_ended_by_recover() {
 #[test]
 fn a_reload_during_a_lease_is_told_again_on_every_version() {
     for version in Version::ALL {
-        let scene = Scene::new(World::builder().version(version));
+        // Without the option a worker that ends closes idle connections on which a request may be on its way. 2.2 does not know it.
+        let builder = World::builder().version(version);
+        let builder = match version {
+            Version::Bed("2.2") => builder,
+            _ => builder.default_line("option idle-close-on-response"),
+        };
+        let scene = Scene::new(builder);
         scene.world.pitstop.run(&["out", "webA"]).assert_code(0);
         for round in 1..=2 {
             scene.world.haproxy.reload();
@@ -165,11 +172,98 @@ fn a_reload_during_a_lease_is_told_again_on_every_version() {
             .collect();
         eprintln!("{version:?}: exposed for at most {exposed:?} ms");
         assert!(exposed.iter().all(|exposed| *exposed < 2000), "{}", diary(&scene.world));
+        // What it was sent while it was exposed it has answered; from now on it is sent nothing.
+        scene.world.haproxy.wait_until_quiet(&["srvs/webA", "srvs/bkpA"], SOON);
+        let sent = |server: &str| scene.world.haproxy.stat(server)["stot"].parse::<u64>().unwrap();
+        let before = ["srvs/webA", "srvs/bkpA"].map(sent);
+        scene.load.wait_for_requests(200, SOON);
+        assert_eq!(["srvs/webA", "srvs/bkpA"].map(sent), before, "{version:?}");
         scene.world.pitstop.run(&["in", "webA"]).assert_code(0);
         wait_until_kept_no_more(&scene.world);
         assert!(scene.is_in());
-        scene.load.stop();
+        scene.assert_nothing_failed();
     }
+}
+
+/// Checked on a port that nobody serves, it fails HAProxy's checks and passes our probes.
+#[test]
+fn an_app_that_does_not_hold_after_its_lease_is_tried_more_and_more_seldom_and_said_aloud_once() {
+    let scene = Scene::new(World::builder().server_words("fall 1").check_interval(Duration::from_millis(100)));
+    scene.world.pitstop.replace("hold = \"0s\"", "hold = \"1s\"");
+    scene.world.pitstop.run(&["out", "webA", "--for", "2s"]).assert_code(0);
+    let file = scene.world.haproxy.config_file();
+    let text = fs::read_to_string(&file).unwrap();
+    let deaf = |line: &str| match line.contains("server webA") || line.contains("server bkpA") {
+        true => format!("{line} port 9"),
+        false => line.to_owned(),
+    };
+    fs::write(&file, text.lines().map(deaf).collect::<Vec<_>>().join("\n") + "\n").unwrap();
+    scene.world.haproxy.reload();
+    let tries = |count: usize| (diary(&scene.world).matches("ends: webA is OUT").count() >= count).then_some(());
+    wait::until("the first try", SOON, || tries(1));
+    assert!(scene.alerts().contains("webA is out of rotation: HAProxy's own check"), "{}", scene.alerts());
+    wait::until("the second", SOON * 2, || tries(2));
+    let second = Instant::now();
+    wait::until("the third", SOON * 4, || tries(3));
+    // Twice the first pause, of 15 s; the try itself takes a moment less here than there.
+    assert!(second.elapsed() > Duration::from_secs(25), "{}", diary(&scene.world));
+    assert_eq!(scene.alerts().lines().count(), 1, "{}", scene.alerts());
+    assert!(scene.is_out() && keeper(&scene.world).is_some());
+}
+
+#[test]
+fn what_is_wrong_with_one_app_does_not_keep_the_others_from_being_recovered() {
+    let scene = Scene::new(World::builder());
+    for app in ["webA", "webB"] {
+        scene.world.pitstop.run(&["out", app, "--for", "2s"]).assert_code(0);
+        let keeper = fs::read_to_string(scene.world.pitstop.state().join("apps").join(app).join("keeper")).unwrap();
+        kill(Pid::from_raw(keeper.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+    }
+    wait::until("it ran out", SOON, || {
+        scene.world.pitstop.run(&["status", "webB"]).stdout.contains("ran out").then_some(())
+    });
+    let journal = scene.world.pitstop.state().join("apps/webA/journal");
+    fs::write(&journal, fs::read_to_string(&journal).unwrap().replacen("soften", "harden", 1)).unwrap();
+    scene
+        .world
+        .pitstop
+        .run(&["recover"])
+        .assert_code(7)
+        .assert_says(&["damaged record", "webB is proven and in rotation"]);
+    assert!(scene.world.servers(1).iter().all(|server| scene.world.haproxy.status(server).starts_with("UP")));
+    assert!(scene.is_out());
+    scene.assert_nothing_failed();
+}
+
+/// By a balancer that does not know the server: there is nothing that could be done, and nothing has changed.
+#[test]
+fn a_recovery_that_is_refused_is_said_aloud_once_and_done_by_the_keeper_once_it_can_be() {
+    let scene = Scene::new(World::builder());
+    let _sticky = Held::conversation(scene.world.frontend(), "SERVER=A");
+    let mut run = scene.world.pitstop.start(&["--output", "json", "restart", "webA"]);
+    run.wait_for_step("drain");
+    run.signal(Signal::SIGKILL);
+    run.wait();
+    let file = scene.world.haproxy.config_file();
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("server webA", "server renamed")).unwrap();
+    scene.world.haproxy.reload();
+    for _ in 0..2 {
+        scene.world.pitstop.run(&["recover", "webA"]).assert_code(3).assert_says(&["there is no server srvs/webA"]);
+    }
+    let owing = "is still owing: balancer lb1: there is no server srvs/webA";
+    assert!(scene.alerts().contains(owing) && scene.alerts().lines().count() == 1, "{}", scene.alerts());
+    scene.world.pitstop.run(&["status", "webA"]).assert_says(&["INTERRUPTED", "keeper: at work"]);
+    wait::until("the keeper is refused too", SOON, || {
+        diary(&scene.world).contains("nothing was touched").then_some(())
+    });
+    fs::write(&file, text).unwrap();
+    scene.world.haproxy.reload();
+    wait_until_kept_no_more(&scene.world);
+    assert!(scene.is_in(), "{}", diary(&scene.world));
+    assert_eq!(scene.alerts().lines().count(), 1, "{}", scene.alerts());
+    scene.world.pitstop.run(&["recover", "webA"]).assert_code(0).assert_says(&["nothing is owing"]);
+    scene.load.stop();
 }
 
 #[test]

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -77,6 +78,28 @@ fn a_second_interrupt_stops_at_once_and_says_the_state() {
     world.pitstop.run(&["recover", "webA"]).assert_code(0).assert_says(&["was interrupted: its restart is finished"]);
     assert!(is_in(&world));
     world.pitstop.run(&["recover", "webA"]).assert_code(0).assert_says(&["nothing is owing"]);
+}
+
+#[test]
+fn a_run_that_was_stopped_at_once_is_not_finished_by_the_keeper_of_its_lease() {
+    let world = World::builder().start();
+    world.pitstop.run(&["out", "webA", "--for", "1h"]).assert_code(0);
+    let keeper = fs::read_to_string(world.pitstop.state().join("apps/webA/keeper")).unwrap().trim().parse().unwrap();
+    let old = world.apps[0].pid();
+    world.apps[0].at_next_start(&["--start-delay=2000"]);
+    let mut run = world.pitstop.start(&["restart", "webA"]);
+    wait::until("the new process", SOON, || (world.apps[0].pid() != old).then_some(()));
+    run.signal(Signal::SIGINT);
+    run.wait_for("stopping where it is safe");
+    run.signal(Signal::SIGINT);
+    run.wait().assert_code(7);
+    wait::until("the keeper leaves it alone", SOON, || (!wait::is_running(keeper)).then_some(()));
+    world.pitstop.run(&["status", "webA"]).assert_says(&["was INTERRUPTED"]);
+    // By hand it is finished, and kept out again.
+    world.pitstop.run(&["recover", "webA"]).assert_code(0).assert_says(&["was interrupted: its restart is finished"]);
+    world.pitstop.run(&["status", "webA"]).assert_code(0).assert_says(&["lease: out by", "keeper: at work"]);
+    assert_eq!(world.haproxy.status("srvs/webA"), "MAINT");
+    world.pitstop.run(&["in", "webA"]).assert_code(0);
 }
 
 /// A run whose terminal has gone: nobody reads its output.

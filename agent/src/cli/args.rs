@@ -46,6 +46,7 @@ Exit codes:
 const RECOVER_CODES: &str = "\
 Exit codes:
   0  nothing is owing (any more)
+  3  refused, and still owing: nothing was touched
   4  another run holds an app
   6  an app stays out of rotation, or is in on some balancers only
   7  stuck: needs a person";

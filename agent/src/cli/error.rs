@@ -63,7 +63,8 @@ impl CliError {
         ExitCode::from(code)
     }
 
-    fn exit_code(&self) -> u8 {
+    /// The exit code.
+    pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::UnknownApp(_) | Self::Build(_) | Self::Usage(_) => 2,
             Self::Start { .. } | Self::Write { .. } => 1,

@@ -62,7 +62,9 @@ async fn perform(arguments: &Arguments, request: Request, options: &RunOptions) 
     if !options.dry_run
         && let Some(report) = recover::before_a_run(arguments, app, &mut display, &interrupt).await?
     {
-        return Ok(ended(arguments, display, report));
+        let code = ended(arguments, display, report);
+        keep::leave_behind(arguments, app).await;
+        return Ok(code);
     }
     let lease = request.lease;
     let engine = Engine::new(app, request, &mut display, interrupt)?;

@@ -1,7 +1,7 @@
 //! `recover`: finishes or undoes what died, and pays what is owing. The other commands that act do the first for their app.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::args::Arguments;
 use super::aside::{self, Aside};
@@ -14,19 +14,28 @@ use crate::engine::interrupt::Interrupt;
 use crate::engine::recover::Recovery;
 use crate::engine::{Engine, Report, Request};
 use crate::journal::{Claim, Holder};
+use crate::keeper::refused;
 use crate::run::{Ending, Goal};
 
-/// How often it is looked whether another recovery is over.
-const PAUSE: Duration = Duration::from_millis(50);
+/// How long another recovery of an app, such as its keeper's, is waited for: it does what we would do.
+const OTHERS: Duration = Duration::from_secs(60);
 
-/// Recovers some apps, or all. The exit code is 0 when nothing is owing then, and else that of the worst.
+/// How often that is looked at.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Recovers some apps, or all: what is wrong with one does not keep the others from it. The exit code is 0 when nothing is owing then, and
+/// else that of the worst.
 pub(super) async fn run(arguments: &Arguments, names: &[String]) -> Result<ExitCode, CliError> {
     let settings = config::load(&arguments.config)?;
     let apps = chosen(&settings, names)?;
     let interrupt = Interrupt::listen(told_to_stop).map_err(|source| CliError::Start { source })?;
     let mut worst = 0;
     for app in apps {
-        worst = worst.max(recover(arguments, app, &interrupt).await?);
+        let code = recover(arguments, app, &interrupt).await.unwrap_or_else(|error| {
+            error.print(arguments.output);
+            error.exit_code()
+        });
+        worst = worst.max(code);
         keep::leave_behind(arguments, app).await;
     }
     Ok(ExitCode::from(worst))
@@ -37,7 +46,7 @@ async fn recover(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Res
     let mut recovered = None;
     // First what died; what was owing before that is paid by a run of its own.
     loop {
-        if let Some(holder) = await_recovery(arguments, app, interrupt).await {
+        if let Some(holder) = holder(arguments, app, interrupt).await {
             say(arguments, app, &format!("nothing to recover: {holder}"), Ending::Held);
             return Ok(Ending::Held.exit_code());
         }
@@ -47,7 +56,7 @@ async fn recover(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Res
             }
             return Ok(0);
         };
-        let died = recovery.died;
+        let (of, died) = (recovery.of.clone(), recovery.died);
         let mut display = display(arguments);
         let report = perform(arguments, app, recovery, &mut display, interrupt).await?;
         display.finish();
@@ -55,6 +64,9 @@ async fn recover(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Res
         // Somebody came in between; what that leaves is looked at again.
         if ending == Ending::Held && !interrupt.is_asked() {
             continue;
+        }
+        if ending == Ending::Refused {
+            say_refused(arguments, app, &of, &report, interrupt).await?;
         }
         if !arguments.is_json() {
             aside::say_last(move || conclude(&report));
@@ -64,25 +76,9 @@ async fn recover(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Res
             break;
         }
     }
+    holder(arguments, app, interrupt).await;
     let owing = Recovery::of(app, &arguments.state_dir)?.is_some();
     Ok(recovered.filter(|_| owing).map_or(0, Ending::exit_code))
-}
-
-/// Waits for another recovery of `app`, such as its keeper's, which wants the same. Returns who else holds the app.
-async fn await_recovery(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Option<Holder> {
-    let holder = || Claim::holder(&arguments.state_dir, app.name.as_str());
-    let mut told = false;
-    while let Some(other) = holder() {
-        if other.goal != Goal::Recover || interrupt.is_asked() {
-            return Some(other);
-        }
-        if !std::mem::replace(&mut told, true) && !arguments.is_json() {
-            let other = printer::escape(&other.to_string());
-            aside::say_last(move || printer::err(&format!("waits for the recovery that is under way: {other}")));
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    None
 }
 
 /// Recovers a run of `app` that died, before another one begins. What remains to be said is returned where the other must not begin.
@@ -105,6 +101,40 @@ pub(super) async fn before_a_run(
     Ok((!may_go_on).then_some(report))
 }
 
+/// Who holds the app; another recovery of it is given time to end.
+async fn holder(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Option<Holder> {
+    let deadline = Instant::now() + OTHERS;
+    let mut told = arguments.is_json();
+    loop {
+        let holder = Claim::holder(&arguments.state_dir, app.name.as_str())?;
+        if holder.goal != Goal::Recover || interrupt.is_asked() || Instant::now() >= deadline {
+            return Some(holder);
+        }
+        if !std::mem::replace(&mut told, true) {
+            let holder = printer::escape(&holder.to_string());
+            aside::say_last(move || printer::err(&format!("waits for the recovery that is under way: {holder}")));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// At boot nobody reads what a recovery says.
+async fn say_refused(
+    arguments: &Arguments,
+    app: &App,
+    of: &str,
+    report: &Report,
+    interrupt: &Interrupt,
+) -> Result<(), CliError> {
+    let why = report.trouble.as_ref().map_or(report.state.as_str(), |trouble| trouble.what.as_str());
+    let mut display = display(arguments);
+    let mut engine = Engine::new(app, Request::recovery(who(), &arguments.state_dir), &mut display, interrupt.clone())?;
+    refused::say_once(&mut engine, &arguments.state_dir, app.name.as_str(), of, why).await;
+    drop(engine);
+    display.finish();
+    Ok(())
+}
+
 async fn perform(
     arguments: &Arguments,
     app: &App,
@@ -112,17 +142,10 @@ async fn perform(
     display: &mut Aside,
     interrupt: &Interrupt,
 ) -> Result<Report, CliError> {
-    let request = Request {
-        goal: Goal::Recover,
-        who: who(),
-        reason: None,
-        strict: false,
-        force: false,
-        lease: None,
-        adopt_rules: false,
-        state_dir: arguments.state_dir.clone(),
-    };
-    Ok(Engine::new(app, request, display, interrupt.clone())?.recovering(recovery).run().await)
+    Ok(Engine::new(app, Request::recovery(who(), &arguments.state_dir), display, interrupt.clone())?
+        .recovering(recovery)
+        .run()
+        .await)
 }
 
 fn say(arguments: &Arguments, app: &App, what: &str, ending: Ending) {

@@ -1,5 +1,6 @@
 //! `status`: where every app stands now.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::config;
 use crate::config::settings::App;
 use crate::engine::fault;
 use crate::haproxy::StatRow;
-use crate::journal::{self, Claim, History, Lease, Record};
+use crate::journal::{self, Claim, History, Lease};
 use crate::keeper::duty::Duty;
 use crate::keeper::seat::Seat;
 use crate::rotation::admin::Admin;
@@ -124,18 +125,20 @@ async fn look(app: &App, arguments: &Arguments) -> AppStatus {
     let name = app.name.as_str();
     // A journal that can't be believed is a matter for a person.
     let (run, history, unreadable) = match journal::history(&arguments.state_dir, name) {
-        Ok(history) => (run_of(name, &history, arguments), history, false),
+        Ok(history) => (run_of(name, &history, &arguments.state_dir), history, false),
         Err(error) => (Some(format!("unknown: {}", fault::chain(&error))), History::default(), true),
     };
-    let lease =
-        history.lease.clone().map(|lease| LeaseStatus { seconds_left: lease.left().map(|left| left.as_secs()), lease });
+    // It has run out when nothing is left, not in its last second.
+    let seconds = |left: Duration| left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    let lease = history.lease.clone().map(|lease| LeaseStatus { seconds_left: lease.left().map(seconds), lease });
     // A run that goes on just now is no debt.
     let is_held = Claim::is_held(&arguments.state_dir, name);
-    let ended = !is_held && history.last().is_none_or(journal::Last::ended);
+    let ended = !is_held && history.interrupted().is_none();
     let owing = if ended { owing(name, &history, &balancers) } else { None };
     let is_stuck = ended && history.debt.as_ref().is_some_and(|debt| debt.ending == Ending::Stuck);
     let keeper = match Duty::of(&history) {
-        Duty::KeepOut { .. } | Duty::Pay(_) if Seat::is_taken(&arguments.state_dir, name) => Some(KeeperStatus::Alive),
+        Duty::Nothing => None,
+        _ if Seat::is_taken(&arguments.state_dir, name) => Some(KeeperStatus::Alive),
         Duty::KeepOut { .. } | Duty::Pay(_) if ended => Some(KeeperStatus::Missing),
         _ => None,
     };
@@ -207,15 +210,17 @@ fn server(row: &StatRow) -> ServerStatus {
     }
 }
 
-/// What runs now, or how the last run ended.
-fn run_of(name: &str, history: &History, arguments: &Arguments) -> Option<String> {
-    if let Some(holder) = Claim::holder(&arguments.state_dir, name) {
-        return Some(holder.to_string());
+/// What runs now, what died and was not recovered since, or how the last run ended.
+fn run_of(name: &str, history: &History, state_dir: &Path) -> Option<String> {
+    if Claim::is_held(state_dir, name) {
+        let holder = Claim::holder(state_dir, name);
+        return Some(holder.map_or_else(|| "a run has just begun".to_owned(), |holder| holder.to_string()));
     }
-    history.last().map(|last| match last.records.last() {
-        Some(Record::End { ending, .. }) => format!("{} ended: {}", last.run, ending.name()),
-        _ => format!("{} was INTERRUPTED: `pitstop recover {name}` finishes or undoes it", last.run),
-    })
+    if let Some(run) = history.interrupted() {
+        return Some(format!("{} was INTERRUPTED: `pitstop recover {name}` finishes or undoes it", run.run));
+    }
+    let last = history.last()?;
+    Some(format!("{} ended: {}", last.run, last.ending()?.name()))
 }
 
 fn print(status: &AppStatus) {
@@ -280,5 +285,50 @@ impl LeaseStatus {
             _ => "until `pitstop in`".to_owned(),
         };
         format!("out by {who}{reason} since {since}, {until}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::journal::{Holder, Journal, Record, Recovers};
+    use crate::run::{Goal, Run};
+
+    fn begin(goal: Goal) -> Record {
+        let recovers =
+            (goal == Goal::Recover).then(|| Recovers { run: "one".into(), from: Run::paying(Ending::StaysOut) });
+        Record::Begin { goal, who: "me".into(), reason: None, boot_id: "boot".into(), until: None, recovers }
+    }
+
+    #[tokio::test]
+    async fn a_run_that_died_is_shown_interrupted_until_it_is_recovered_and_a_held_claim_is_a_run_under_way() {
+        let state = tempfile::tempdir().unwrap();
+        let written = |run: &str, records: &[Record]| {
+            Journal::open(state.path(), "web", run).unwrap().append(records).unwrap();
+        };
+        let shown = || run_of("web", &journal::history(state.path(), "web").unwrap(), state.path());
+        assert_eq!(shown(), None);
+        let act = Record::ActIntent { on: "lb1".into(), what: "act".into() };
+        written("one", &[begin(Goal::Restart), act]);
+        assert!(shown().unwrap().starts_with("one was INTERRUPTED"));
+        // A recovery that was refused has changed nothing.
+        written("two", &[begin(Goal::Recover), Record::End { ending: Ending::Refused, out: false }]);
+        assert!(shown().unwrap().starts_with("one was INTERRUPTED"));
+        let holder = Holder {
+            pid: 1,
+            run: "three".into(),
+            goal: Goal::Recover,
+            who: "me".into(),
+            since: "now".into(),
+            reason: None,
+            step: None,
+        };
+        let claim = Claim::take(state.path(), "web", holder).await.unwrap();
+        assert!(shown().unwrap().starts_with("three (pid 1)"));
+        drop(claim);
+        written("three", &[begin(Goal::Recover), Record::End { ending: Ending::Done, out: false }]);
+        assert_eq!(shown().unwrap(), "three ended: done");
     }
 }

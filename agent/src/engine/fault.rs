@@ -68,6 +68,11 @@ impl From<ClaimError> for Fault {
     fn from(error: ClaimError) -> Self {
         match error {
             ClaimError::Journal(error) => error.into(),
+            ClaimError::Kept => {
+                let hint =
+                    "try again; if it lasts, see what the keeper says in keeper.log of the state directory".to_owned();
+                Self::new(Outcome::Held, error.to_string(), Some(hint))
+            }
             ClaimError::Held(_) => {
                 let hint = "wait for it to end; `pitstop status` shows its step".to_owned();
                 Self::new(Outcome::Held, error.to_string(), Some(hint))

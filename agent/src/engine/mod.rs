@@ -30,7 +30,7 @@ mod restart;
 mod watch;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,22 @@ pub struct Request {
     pub adopt_rules: bool,
     /// Where journals and claims live.
     pub state_dir: PathBuf,
+}
+
+impl Request {
+    /// A recovery, asked for by `who`.
+    pub fn recovery(who: String, state_dir: &Path) -> Self {
+        Self {
+            goal: Goal::Recover,
+            who,
+            reason: None,
+            strict: false,
+            force: false,
+            lease: None,
+            adopt_rules: false,
+            state_dir: state_dir.to_owned(),
+        }
+    }
 }
 
 /// How a run ended.

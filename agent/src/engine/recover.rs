@@ -9,7 +9,6 @@ use super::fault::chain;
 use super::{Engine, Fault};
 use crate::config::settings::App;
 use crate::journal::{self, Claim, ClaimError, Found, History, JournalError};
-use crate::probe;
 use crate::process;
 use crate::rotation::Move;
 use crate::run::{Ending, Outcome, Policy, Run, Step};
@@ -190,9 +189,7 @@ impl Engine<'_> {
     /// An undo that comes late, by another process, puts back an app that nobody has looked at meanwhile. Without a proof, HAProxy's own
     /// checks decide as they would have done.
     pub(super) async fn prove_before_undo(&mut self) {
-        let silent = |_: probe::Progress| {};
-        let proof = tokio::time::timeout(QUICK_PROOF, probe::prove(&self.probes, &silent)).await;
-        if matches!(proof, Ok(Ok(_))) {
+        if self.is_healthy(QUICK_PROOF).await {
             return;
         }
         self.log.remark(

@@ -1,5 +1,6 @@
-//! The reload watch: what a reload, or somebody's hand, has undone on a balancer is done again, beside every step from the first
-//! take-out intent to the put-back.
+//! The reload watch: what a reload, or somebody's hand, has undone on a balancer is done again, from the first take-out intent to the
+//! put-back. Before the stop the steps themselves look, and a fault ends them; while the app is down, or out beside no run, it is kept
+//! out by [`keep`], which no fault ends.
 
 mod keep;
 
@@ -7,8 +8,8 @@ use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use tokio::sync::watch;
 
+use self::keep::Due;
 use super::log::Log;
 use super::preflight::Kills;
 use super::{Engine, Fault};
@@ -17,16 +18,13 @@ use crate::drain::Sighting;
 use crate::drain::workers::OldWorkers;
 use crate::rotation::admin::{Admin, Poll};
 use crate::rotation::{Move, Rotation as _, RotationError};
-use crate::run::{Delta, Ledger, Outcome, Step};
+use crate::run::{Delta, Ledger, Outcome};
 
 /// How often somebody's `ready` is overruled on one HAProxy process.
 const OVERRULED: u32 = 3;
 
 /// How long a balancer may be silent before the policy decides: a restart of HAProxy is over by then.
 const SILENCE: Duration = Duration::from_secs(5);
-
-/// The pause between two looks while the app is down: a new HAProxy process sends it traffic until it is told.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// A balancer, and what was seen of it in this run.
 #[derive(Debug)]
@@ -49,12 +47,16 @@ pub(super) struct Watched {
     unseen: Option<String>,
     /// How long a new process may have sent traffic before it was told again, at most; all times together.
     exposed: Option<Duration>,
+    /// What it has to be asked next while it is kept out.
+    due: Due,
 }
 
 /// Why a watch of one balancer ends.
 pub(super) enum Ended {
     /// It has not answered for [`SILENCE`].
     Silent(RotationError),
+    /// Somebody puts the app back again and again.
+    Disputed(Fault),
     /// Anything else.
     Fault(Fault),
 }
@@ -94,6 +96,7 @@ impl Watched {
             to_take_out: false,
             reloaded: false,
             exposed: None,
+            due: Due::default(),
         }
     }
 
@@ -159,6 +162,8 @@ impl Watched {
         if shows {
             self.good = asked;
         }
+        // What has been put back since is not taken out any more.
+        self.to_take_out &= self.admin.asserted().is_some();
         let steady = if self.to_take_out {
             self.to_take_out = !self.admin.take_out_if_quiet().await?;
             false
@@ -191,11 +196,11 @@ impl Watched {
         }
         let name = self.name().to_owned();
         if !poll.reloaded {
-            self.overrule(poll.info.pid)?;
-            log.remark(format!("somebody has put the app back on {name}: out again"));
+            self.may_overrule(poll.info.pid)?;
         } else {
             let acts = self.admin.acts_remember(&states);
-            log.acts(&name, &acts).map_err(Fault::from).map_err(Ended::Fault)?;
+            // Without a journal as well: what follows must be told all the same.
+            log.acts_or_remark(&name, &acts);
             self.admin.remember(&states).await?;
         }
         // Where going down kills sessions, the new clients of the meantime are let finish first.
@@ -211,18 +216,22 @@ impl Watched {
                 "{name} was reloaded (now pid {pid}): out again after at most {} ms",
                 exposed.as_millis()
             ));
+        } else {
+            self.overruled.1 += 1;
+            log.remark(format!("somebody has put the app back on {name}: out again"));
         }
         Ok(false)
     }
 
-    fn overrule(&mut self, pid: u32) -> Result<(), Ended> {
-        let (of, times) = self.overruled;
-        self.overruled = (pid, if of == pid { times + 1 } else { 1 });
-        if self.overruled.1 <= OVERRULED {
+    fn may_overrule(&mut self, pid: u32) -> Result<(), Ended> {
+        if self.overruled.0 != pid {
+            self.overruled = (pid, 0);
+        }
+        if self.overruled.1 < OVERRULED {
             return Ok(());
         }
         let what = format!("somebody puts the app back on {} again and again", self.name());
-        Err(Ended::Fault(Fault::new(Outcome::Failed, what, Some("find out who, then try again".to_owned()))))
+        Err(Ended::Disputed(Fault::new(Outcome::Failed, what, Some("find out who, then try again".to_owned()))))
     }
 
     fn is_silent(&mut self, error: RotationError, log: &Log<'_>) -> Result<Look, Ended> {
@@ -231,21 +240,6 @@ impl Watched {
         }
         let since = *self.silent.get_or_insert_with(Instant::now);
         if since.elapsed() < SILENCE { Ok(Look { poll: None, steady: false }) } else { Err(Ended::Silent(error)) }
-    }
-
-    /// Watches until `over`; never in the midst of an act.
-    async fn keep_out(&mut self, log: &Log<'_>, kills: Kills, over: &watch::Receiver<bool>) {
-        let mut over = over.clone();
-        while !*over.borrow() {
-            match self.watch(log, kills).await {
-                Ok(_) | Err(Ended::Silent(_)) => {}
-                Err(Ended::Fault(fault)) => return log.remark(format!("{}: left to them", fault.trouble.what)),
-            }
-            tokio::select! {
-                _ = over.wait_for(|over| *over) => {}
-                () = tokio::time::sleep(PAUSE) => {}
-            }
-        }
     }
 }
 
@@ -256,22 +250,6 @@ impl From<RotationError> for Ended {
 }
 
 impl Engine<'_> {
-    /// Performs a step while every balancer is watched. The watch is over, and its last act with it, when this returns.
-    pub(super) async fn step_while_out(&mut self, step: Step) -> Result<Outcome, Fault> {
-        let mut balancers = std::mem::take(&mut self.balancers);
-        let (log, kills) = (self.log.clone(), self.kills);
-        let (end, over) = watch::channel(false);
-        let work = async {
-            let done = self.step(step).await;
-            end.send_replace(true);
-            done
-        };
-        let watches = join_all(balancers.iter_mut().map(|balancer| balancer.keep_out(&log, kills, &over)));
-        let (done, _) = tokio::join!(work, watches);
-        self.balancers = balancers;
-        done
-    }
-
     /// Looks at every balancer, and does again what was undone there; whether all are steady. One that is silent for long is given up
     /// where `unreachable` says so.
     pub(super) async fn watch(&mut self) -> Result<(Vec<(String, Poll)>, bool), Fault> {
@@ -288,7 +266,7 @@ impl Engine<'_> {
                     polls.extend(look.poll.map(|poll| (name, poll)));
                 }
                 Err(Ended::Silent(error)) => silent.push((name, error)),
-                Err(Ended::Fault(fault)) => return Err(fault),
+                Err(Ended::Disputed(fault) | Ended::Fault(fault)) => return Err(fault),
             }
         }
         for (name, error) in silent {

@@ -52,6 +52,9 @@ pub enum ClaimError {
     /// Another run holds it. The record may be unreadable for the moment in which it is written.
     #[error("another run holds this app: {}", describe(.0.as_ref()))]
     Held(Option<Holder>),
+    /// The app's keeper did not let go of it in time.
+    #[error("this app's keeper is in the midst of an act")]
+    Kept,
     /// The state directory can't be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -74,7 +77,7 @@ impl Claim {
     /// Takes the claim, or says who has it. Waits for nobody but a keeper in the midst of an act, for 15 s at most.
     pub async fn take(state_dir: &Path, app: &str, holder: Holder) -> Result<Self, ClaimError> {
         let path = create_app_dir(state_dir, app)?.join("claim");
-        let file = OpenOptions::new()
+        let mut file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .read(true)
@@ -83,14 +86,16 @@ impl Claim {
             .open(&path)
             .map_err(JournalError::io(&path))?;
         let deadline = Instant::now() + SHARED;
-        let mut claim = Self { file, holder };
-        while !try_lock(&claim.file, Lock::Exclusive).map_err(JournalError::io(&path))? {
-            let met = locked(&claim.file).map_err(JournalError::io(&path))?;
-            if met == Some(Lock::Exclusive) || Instant::now() >= deadline {
-                return Err(ClaimError::Held(read(&mut claim.file)));
+        while !try_lock(&file, Lock::Exclusive).map_err(JournalError::io(&path))? {
+            match locked(&file).map_err(JournalError::io(&path))? {
+                Some(Lock::Exclusive) => return Err(ClaimError::Held(read(&mut file))),
+                // The record is that of a run which is over.
+                _ if Instant::now() >= deadline => return Err(ClaimError::Kept),
+                _ => {}
             }
             tokio::time::sleep(PAUSE).await;
         }
+        let mut claim = Self { file, holder };
         claim.write().map_err(JournalError::io(&path))?;
         Ok(claim)
     }
@@ -121,6 +126,15 @@ impl Claim {
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(text.as_bytes())?;
         self.file.set_len(text.len() as u64)
+    }
+}
+
+/// Whoever comes next is not to be taken for us, before it has written its own.
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Err(error) = self.file.set_len(0) {
+            tracing::debug!(%error, "could not empty the claim");
+        }
     }
 }
 

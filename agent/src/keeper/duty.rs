@@ -1,7 +1,7 @@
 //! What an app's journal asks a keeper for.
 
-use crate::journal::{Debt, History, Lease};
-use crate::run::Ending;
+use crate::journal::{Debt, History, Last, Lease, Record};
+use crate::run::{Ending, Outcome};
 
 /// What is to be kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,7 @@ impl Duty {
     /// By an app's history, while no run is at it.
     pub fn of(history: &History) -> Self {
         if let Some(run) = history.interrupted() {
-            return Self::Finish(run.run.clone());
+            return if was_broken_off(run) { Self::Nothing } else { Self::Finish(run.run.clone()) };
         }
         let lease = history.lease.clone();
         if let Some(running) = lease.clone().filter(|lease| !lease.is_over()) {
@@ -39,6 +39,11 @@ impl Duty {
     }
 }
 
+/// Whether a person stopped it at once, by a second Ctrl-C, and so does not want it finished by another.
+fn was_broken_off(run: &Last) -> bool {
+    matches!(run.records.last(), Some(Record::StepOutcome { outcome: Outcome::Interrupted, .. }))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -48,7 +53,7 @@ mod tests {
     use super::*;
     use crate::journal::{Found, Journal, Record, Recovers, Until, history};
     use crate::process;
-    use crate::run::{Goal, Run};
+    use crate::run::{Goal, Run, Step};
 
     /// `SRV_ADMF_FMAINT`, by a command.
     const MAINT: u32 = 1;
@@ -82,6 +87,15 @@ mod tests {
             let mut journal = Journal::open(self.0.path(), "web", &run).unwrap();
             journal.append(&[begin, found, act]).unwrap();
             journal.append(&ending.map(|ending| Record::End { ending, out }).into_iter().collect::<Vec<_>>()).unwrap();
+            self
+        }
+
+        /// A second Ctrl-C, as the last word of the run before.
+        fn broken_off(&self) -> &Self {
+            let run = history(self.0.path(), "web").unwrap().last().unwrap().run.clone();
+            let why = None;
+            let interrupted = Record::StepOutcome { step: Step::Restart, outcome: Outcome::Interrupted, why };
+            Journal::open(self.0.path(), "web", &run).unwrap().append(&[interrupted]).unwrap();
             self
         }
 
@@ -144,5 +158,16 @@ mod tests {
         let world = World::new();
         assert_eq!(world.ran(Goal::Restart, None, 0, Some(Ending::Stuck), false).duty(), Duty::Nothing);
         assert!(matches!(world.ran(Goal::Restart, None, 0, None, false).duty(), Duty::Finish(_)));
+        let world = World::new();
+        assert_eq!(world.out(OVER, 0).ran(Goal::Recover, None, 0, Some(Ending::Stuck), false).duty(), Duty::Nothing);
+    }
+
+    #[test]
+    fn a_run_that_a_person_broke_off_is_left_to_them_and_its_recovery_too() {
+        let world = World::new();
+        assert_eq!(world.ran(Goal::Restart, None, 0, None, false).broken_off().duty(), Duty::Nothing);
+        assert!(matches!(world.ran(Goal::Recover, None, 0, None, false).duty(), Duty::Finish(_)));
+        assert_eq!(world.broken_off().duty(), Duty::Nothing);
+        assert_eq!(world.ran(Goal::Recover, None, 0, Some(Ending::Done), false).duty(), Duty::Nothing);
     }
 }

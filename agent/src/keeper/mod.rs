@@ -9,12 +9,14 @@
 //! | [`duty`] | what the journal asks for, as a pure function |
 //! | [`seat`] | at most one keeper an app |
 //! | [`start`] | leaving one behind |
+//! | [`refused`] | saying aloud, once, that a run is still owing whose recovery was refused |
 //! | `diary` | its log |
 //! | `news` | noticing that there is something new |
 
 mod diary;
 pub mod duty;
 mod news;
+pub mod refused;
 pub mod seat;
 pub mod start;
 
@@ -29,8 +31,8 @@ use crate::config::{self, settings::App};
 use crate::engine::interrupt::Interrupt;
 use crate::engine::recover::Recovery;
 use crate::engine::{BuildError, Engine, Request};
-use crate::journal::{self, Claim, Debt, JournalError, Lease, Share};
-use crate::run::Goal;
+use crate::journal::{self, Claim, Debt, JournalError, Last, Lease, Share};
+use crate::run::{Ending, Goal};
 
 /// How often it looks for news.
 const PAUSE: Duration = Duration::from_millis(30);
@@ -41,8 +43,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is tried to reach a balancer that is owing.
 const REACH: Duration = Duration::from_secs(1);
 
-/// The pause between two tries to put back an app that was not healthy.
+/// The first pause after an app could not be put back; each one after it is twice as long.
 const AGAIN: Duration = Duration::from_secs(15);
+
+/// The longest such pause.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// The longest that it sleeps towards the end of a lease: its timers stand still while the host sleeps, and the lease's clock does not.
+const NAP: Duration = Duration::from_secs(1);
 
 /// How long such a try may take.
 const PROOF: Duration = Duration::from_secs(5);
@@ -54,8 +62,18 @@ pub struct Keeper {
     state_dir: PathBuf,
     app: App,
     interrupt: Interrupt,
-    /// What was last tried to be brought to an end (the run that began it), how often, and when.
-    tried: Option<(String, u32, Instant)>,
+    diary: Diary,
+    tried: Option<Tried>,
+}
+
+/// What was last tried to be brought to an end, and how often.
+#[derive(Debug)]
+struct Tried {
+    /// The run that began it.
+    run: String,
+    times: u32,
+    /// When the last try ended.
+    last: Instant,
 }
 
 /// Why a keeper gives up.
@@ -71,7 +89,8 @@ pub enum KeeperError {
 impl Keeper {
     /// The keeper of `app`, which it reads anew from `config` whenever something has happened.
     pub fn new(config: PathBuf, state_dir: PathBuf, app: App, interrupt: Interrupt) -> Self {
-        Self { config, state_dir, app, interrupt, tried: None }
+        let diary = Diary::new(&state_dir, app.name.as_str());
+        Self { config, state_dir, app, interrupt, diary, tried: None }
     }
 
     /// Keeps the app until nothing is to be kept, the state directory is gone, or somebody asks it to stop. Returns at once where
@@ -88,7 +107,7 @@ impl Keeper {
                 break;
             }
         }
-        diary::note("nothing is to be kept any more");
+        self.diary.note("nothing is to be kept any more");
         Ok(())
     }
 
@@ -136,9 +155,11 @@ impl Keeper {
     ) -> Result<(), KeeperError> {
         let (state_dir, app) = (self.state_dir.clone(), self.app.clone());
         let hand = || Share::take(&state_dir, app.name.as_str()).filter(|_| self.news() == *seen);
-        let (mut diary, mut unread) = (Diary, Diary);
-        let mut engine = Engine::new(&app, self.request(String::new()), &mut diary, Interrupt::never())?;
-        let prober = Engine::new(&app, self.request(String::new()), &mut unread, Interrupt::never())?;
+        let (mut diary, mut unread) = (self.diary.clone(), self.diary.clone());
+        let mut engine =
+            Engine::new(&app, Request::recovery(String::new(), &self.state_dir), &mut diary, Interrupt::never())?;
+        let prober =
+            Engine::new(&app, Request::recovery(String::new(), &self.state_dir), &mut unread, Interrupt::never())?;
         let over = async {
             tokio::select! {
                 () = self.something_new(seen) => false,
@@ -157,10 +178,10 @@ impl Keeper {
         let Some((lease, left)) = lease.and_then(|lease| Some((lease, lease.left()?))) else {
             return std::future::pending().await;
         };
-        tokio::time::sleep(left).await;
-        // The clock of the boot and that of the timer may differ by a little.
-        while !lease.is_over() {
-            tokio::time::sleep(PAUSE).await;
+        let mut left = left;
+        while !left.is_zero() {
+            tokio::time::sleep(left.min(NAP)).await;
+            left = lease.left().unwrap_or_default();
         }
         match self.due(&lease.run, AGAIN) {
             Some(pause) => tokio::time::sleep(pause).await,
@@ -174,10 +195,10 @@ impl Keeper {
 
     /// Pays what is owing once that may get any further.
     async fn pay(&mut self, debt: &Debt, seen: &Option<News>) -> Result<(), KeeperError> {
-        let (app, mut diary) = (self.app.clone(), Diary);
-        let mut engine = Engine::new(&app, self.request(String::new()), &mut diary, Interrupt::never())?;
-        let tries = self.tried.as_ref().filter(|(run, ..)| *run == debt.run).map_or(0, |(_, tries, _)| *tries);
-        let pause = self.due(&debt.run, (REACH * 2_u32.saturating_pow(tries.min(8))).min(AGAIN));
+        let (app, mut diary) = (self.app.clone(), self.diary.clone());
+        let mut engine =
+            Engine::new(&app, Request::recovery(String::new(), &self.state_dir), &mut diary, Interrupt::never())?;
+        let pause = self.due(&debt.run, REACH);
         let payable = async {
             tokio::time::sleep(pause.unwrap_or_default()).await;
             while !engine.may_pay(debt).await || !engine.is_healthy(PROOF).await {
@@ -196,32 +217,41 @@ impl Keeper {
 
     /// Recovers what the journal asks for, as `pitstop recover` does; `of` is the run that began it.
     async fn recover(&mut self, of: &str, who: String) -> Result<(), KeeperError> {
-        let tries = self.tried.take().filter(|(run, ..)| run == of).map_or(0, |(_, tries, _)| tries);
-        self.tried = Some((of.to_owned(), tries + 1, Instant::now()));
+        let history = journal::history(&self.state_dir, self.app.name.as_str())?;
+        // With the end of a lease it may have become a person's.
+        if Duty::of(&history) == Duty::Nothing {
+            return Ok(());
+        }
         let Some(recovery) = Recovery::of(&self.app, &self.state_dir)? else { return Ok(()) };
-        let mut diary = Diary;
-        let engine = Engine::new(&self.app, self.request(who), &mut diary, self.interrupt.clone())?;
-        engine.recovering(recovery).run().await;
+        // What a recovery before this one has said aloud is not said again.
+        let said = history.last().and_then(said_aloud);
+        let on_alert = if said.is_some() { Vec::new() } else { self.app.on_alert.clone() };
+        let (app, mut diary) = (App { on_alert, ..self.app.clone() }, self.diary.clone());
+        let engine = Engine::new(&app, Request::recovery(who, &self.state_dir), &mut diary, self.interrupt.clone())?;
+        let report = engine.recovering(recovery).run().await;
+        let times = self.tried.take().filter(|tried| tried.run == of).map_or(0, |tried| tried.times);
+        self.tried = Some(Tried { run: of.to_owned(), times: times + 1, last: Instant::now() });
+
+        let why = report.trouble.map_or(report.state, |trouble| trouble.what);
+        let mut aloud =
+            Engine::new(&self.app, Request::recovery(String::new(), &self.state_dir), &mut diary, Interrupt::never())?;
+        match report.ending {
+            Ending::Refused => {
+                refused::say_once(&mut aloud, &self.state_dir, self.app.name.as_str(), of, &why).await;
+            }
+            Ending::StaysOut | Ending::PartlyIn | Ending::Stuck if said.is_some_and(|said| said != report.ending) => {
+                aloud.tell(format!("pitstop: {}, now {}: {why}", self.app.name, report.ending.name())).await;
+            }
+            _ => {}
+        }
         Ok(())
     }
 
-    /// How long it is until `pause` after the last try; `None` where there was none yet.
-    fn due(&self, of: &str, pause: Duration) -> Option<Duration> {
-        let (_, _, when) = self.tried.as_ref().filter(|(run, ..)| run == of)?;
-        Some(pause.saturating_sub(when.elapsed()))
-    }
-
-    fn request(&self, who: String) -> Request {
-        Request {
-            goal: Goal::Recover,
-            who,
-            reason: None,
-            strict: false,
-            force: false,
-            lease: None,
-            adopt_rules: false,
-            state_dir: self.state_dir.clone(),
-        }
+    /// How long it is until the next try, where each pause is twice the one before it; `None` where there was no try yet.
+    fn due(&self, of: &str, first: Duration) -> Option<Duration> {
+        let tried = self.tried.as_ref().filter(|tried| tried.run == of)?;
+        let pause = first * 2_u32.saturating_pow(tried.times.saturating_sub(1).min(16));
+        Some(pause.min(LONGEST).saturating_sub(tried.last.elapsed()))
     }
 
     /// A configuration that can't be read, or has lost the app, is a matter for a person: until then the last one stands.
@@ -229,9 +259,9 @@ impl Keeper {
         match config::load(&self.config) {
             Ok(settings) => match settings.app(self.app.name.as_str()) {
                 Ok(app) => self.app = app.clone(),
-                Err(error) => diary::note(&error.to_string()),
+                Err(error) => self.diary.note(&error.to_string()),
             },
-            Err(error) => diary::note(&error.to_string()),
+            Err(error) => self.diary.note(&error.to_string()),
         }
     }
 
@@ -245,4 +275,10 @@ impl Keeper {
             tokio::time::sleep(PAUSE).await;
         }
     }
+}
+
+/// What a recovery that left the app out, or in on some balancers only, has said aloud.
+fn said_aloud(run: &Last) -> Option<Ending> {
+    let ending = run.ending().filter(|ending| matches!(ending, Ending::StaysOut | Ending::PartlyIn))?;
+    (run.goal() == Some(Goal::Recover)).then_some(ending)
 }

@@ -9,18 +9,16 @@ use std::time::{Duration, Instant};
 
 use tokio::process::{Child, Command};
 
+use super::diary;
 use super::duty::Duty;
 use super::seat::Seat;
-use crate::journal::{self, JournalError, app_dir};
+use crate::journal::{self, Claim, JournalError};
 
 /// How long it may take until it sits.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// How often that is looked at.
 const PAUSE: Duration = Duration::from_millis(5);
-
-/// From how many bytes on a log is set aside.
-const LARGE: u64 = 1 << 20;
 
 /// No keeper could be left behind.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +33,8 @@ pub enum StartError {
 /// Leaves a keeper behind where `app` needs one and has none; on return it is at work.
 ///
 /// Where systemd runs it is a transient unit, `pitstop-keep-APP.service`, that is started again where it dies; elsewhere a process in a
-/// session of its own. It has nothing of ours: it reads nothing, and its words go to `apps/APP/keeper.log`.
+/// session of its own. It has nothing of ours: it reads nothing, and what it says before it keeps a diary goes there too.
+/// While a run is at the app, that is the run's to ask for.
 ///
 /// # Errors
 /// What a reload undoes, nobody does again then, and nobody ends a lease.
@@ -44,12 +43,13 @@ pub async fn leave_behind(config: &Path, state_dir: &Path, app: &str) -> Result<
         let what = what.to_owned();
         move |source| StartError::NotStarted { what, source: Some(source) }
     };
-    let history = journal::history(state_dir, app)?;
-    // Who broke off a run by hand does not want it finished by another.
-    if matches!(Duty::of(&history), Duty::Nothing | Duty::Finish(_)) || Seat::is_taken(state_dir, app) {
+    if Claim::is_held(state_dir, app) || Seat::is_taken(state_dir, app) {
         return Ok(());
     }
-    let log = app_dir(state_dir, app).join("keeper.log");
+    if Duty::of(&journal::history(state_dir, app)?) == Duty::Nothing {
+        return Ok(());
+    }
+    let log = diary::path(state_dir, app);
     let own = own_command(config, state_dir, app).map_err(failed("its command"))?;
     if is_under_systemd() && start_unit(app, &own, &log).await && sits(state_dir, app, None).await {
         return Ok(());
@@ -125,9 +125,6 @@ async fn start_unit(app: &str, own: &[std::ffi::OsString], log: &Path) -> bool {
 }
 
 fn open_log(path: &Path) -> io::Result<File> {
-    if fs::metadata(path).is_ok_and(|log| log.len() > LARGE) {
-        fs::rename(path, path.with_extension("log.1"))?;
-    }
     OpenOptions::new().append(true).create(true).mode(0o640).open(path)
 }
 

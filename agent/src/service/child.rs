@@ -15,6 +15,7 @@ use super::mark::{Mark, Purpose};
 use super::{Note, Notify, ServiceError};
 use crate::config::settings::Label;
 use crate::process::{self, Process};
+use crate::text::escape_lines;
 
 /// How much of the log an error shows.
 const TAIL: u64 = 2048;
@@ -164,7 +165,7 @@ async fn makes_scopes() -> bool {
         Command::new(program).args(options).args(["--", "true"]).stdin(Stdio::null()).kill_on_drop(true).output();
     let refused = match tokio::time::timeout(SCOPE_LIMIT, trial).await {
         Ok(Ok(output)) if output.status.success() => return true,
-        Ok(Ok(output)) => escape(String::from_utf8_lossy(&output.stderr).trim()),
+        Ok(Ok(output)) => escape_lines(String::from_utf8_lossy(&output.stderr).trim()),
         Ok(Err(error)) => format!("{program}: {error}"),
         Err(late) => late.to_string(),
     };
@@ -225,7 +226,7 @@ impl Child {
         log.seek(SeekFrom::Start(self.from.max(end.saturating_sub(TAIL))))?;
         let mut bytes = Vec::new();
         log.take(TAIL).read_to_end(&mut bytes)?;
-        Ok(escape(&String::from_utf8_lossy(&bytes)))
+        Ok(escape_lines(&String::from_utf8_lossy(&bytes)))
     }
 }
 
@@ -237,19 +238,6 @@ pub(super) fn show(command: &[String]) -> String {
     };
     let words = command.iter().map(|word| if plain(word) { word.clone() } else { format!("{word:?}") });
     words.collect::<Vec<_>>().join(" ")
-}
-
-/// Control characters are shown, never obeyed; lines stay lines.
-fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() && character != '\n' {
-            safe.extend(character.escape_default());
-        } else {
-            safe.push(character);
-        }
-    }
-    safe
 }
 
 /// The executable that execvp(3) would take.
@@ -267,8 +255,6 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
     use std::sync::Mutex;
-
-    use proptest::prelude::*;
 
     use super::*;
 
@@ -358,12 +344,5 @@ mod tests {
             assert!(!error.touched && error.what.contains(program));
         }
         launcher.check(&["sh".to_owned()]).unwrap();
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_but_lines_reaches_a_terminal(text in any::<String>()) {
-            prop_assert!(escape(&text).chars().all(|c| c == '\n' || !c.is_control()));
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Row 04: a HAProxy reload in the middle of the drain forgets drain and maintenance, and hides what is in flight in the old
 //! worker; nothing is lost all the same.
 
+use std::fs;
 use std::time::Duration;
 
 use integration::haproxy::Version;
@@ -170,4 +171,26 @@ fn a_master_that_can_not_be_asked_has_not_seen_anything() {
     let seen = look(&mut witness(&world), worker(&world));
     assert_eq!(seen.sightings, []);
     assert!(!seen.is_complete());
+}
+
+/// One refusal, here by a HAProxy that does not know the server, does not end the watch: what it says is told, and it is asked again.
+#[test]
+fn a_reload_that_is_put_right_by_another_while_the_app_is_down_is_told_again() {
+    let world = World::builder().start();
+    let old = world.apps[0].pid().unwrap();
+    world.apps[0].at_next_start(&["--start-delay=6000"]);
+    let mut run = world.pitstop.start(&["--output", "json", "restart", "webA"]);
+    wait::until("the new process", SOON, || (world.apps[0].pid()? != old).then_some(()));
+    let file = world.haproxy.config_file();
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("server webA", "server renamed")).unwrap();
+    world.haproxy.reload();
+    run.wait_for_remark("there is no server srvs/webA; it is asked again");
+    fs::write(&file, text).unwrap();
+    world.haproxy.reload();
+    run.wait_for_remark("out again after at most");
+    assert_eq!(world.haproxy.status("srvs/webA"), "MAINT");
+    let outcome = run.wait();
+    outcome.assert_code(0);
+    assert_eq!(outcome.stdout.matches("it is asked again").count(), 1, "{}", outcome.stdout);
 }

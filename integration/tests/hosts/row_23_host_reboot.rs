@@ -1,6 +1,8 @@
 //! The host is rebooted: firewall and app are new, the journal is not, and HAProxy has the app as the dead run left it. The boot unit
 //! proves the app and puts it back.
 
+use std::fs;
+
 use integration::wait;
 
 use crate::scene::{SOON, Scene};
@@ -104,4 +106,25 @@ fn row_23_an_app_that_was_taken_out_stays_out_after_a_power_cut() {
     scene.pitstop(&["in", "webA"]).assert_code(0);
     scene.assert_in();
     scene.assert_nothing_failed();
+}
+
+/// By a balancer that does not know the server yet, as where HAProxy gets its configuration later than we begin.
+#[test]
+fn row_23_a_recovery_that_is_refused_at_boot_is_tried_again_until_it_is_done() {
+    let mut scene = Scene::new("", "");
+    let (_run, _sticky) = scene.draining();
+    scene.machine.run(&["pkill", "--exact", "--signal=KILL", "pitstop"]).assert_code(0);
+    let file = scene.haproxy.config_file();
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("server webA", "server renamed")).unwrap();
+    scene.haproxy.reload();
+    scene.machine.cut_power();
+    let tried = || scene.systemctl(&["show", "--property=NRestarts", "--value", "pitstop-recover.service"]);
+    wait::until("it is tried again", SOON, || (tried() != "0").then_some(()));
+    fs::write(&file, text).unwrap();
+    scene.haproxy.reload();
+    await_boot_unit(&scene);
+    scene.assert_in();
+    scene.pitstop(&["recover", "webA"]).assert_code(0).assert_says(&["nothing is owing"]);
+    assert_eq!(scene.alerts().matches("is still owing").count(), 1, "{:?}", scene.alerts());
 }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
+use super::lock::{Lock, try_lock};
 use super::record::Entry;
 use super::{Claim, ClaimError, Holder, Journal, JournalError, Record, Share, app_dir, history};
 use crate::run::{Ending, Goal, Outcome, Step};
@@ -105,6 +106,11 @@ async fn a_second_claim_is_told_who_holds_the_first_until_it_is_given_back() {
     drop(claim);
     assert_eq!(Claim::holder(dir.path(), "web"), None);
     Claim::take(dir.path(), "web", holder("two")).await.unwrap();
+    // Whoever has it in the moment before it has written its name is not taken for the one before.
+    let nameless = fs::OpenOptions::new().write(true).open(app_dir(dir.path(), "web").join("claim")).unwrap();
+    assert!(try_lock(&nameless, Lock::Exclusive).unwrap());
+    assert_eq!((Claim::holder(dir.path(), "web"), Claim::is_held(dir.path(), "web")), (None, true));
+    assert!(matches!(Claim::take(dir.path(), "web", holder("three")).await, Err(ClaimError::Held(None))));
 }
 
 #[tokio::test]
