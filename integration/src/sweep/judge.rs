@@ -1,0 +1,98 @@
+//! How an app may end after a run that was killed and recovered, by where that was.
+
+use serde::{Deserialize, Serialize};
+
+use super::lane::Trial;
+use super::scenario::{Scenario, Sweep};
+use super::tracer::Whose;
+
+/// Where an app is in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// In and healthy; nothing is owing.
+    In,
+    /// Out and healthy, by somebody's wish, which is recorded.
+    OnLease,
+    /// Out and not proven: owing, and said by the alert.
+    Unproven,
+}
+
+/// Which process the app is in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Process {
+    /// Nobody stopped it.
+    Same,
+    /// It was restarted.
+    New,
+    /// Either, or none.
+    Any,
+}
+
+/// The ends that are good ones, or why there is none.
+pub(super) fn allowed(sweep: Sweep, trial: &Trial) -> Result<Vec<End>, String> {
+    let scenario = sweep.scenario;
+    match (sweep.whose, trial.run) {
+        (Whose::Own, None) => Ok(allowed_by_step(scenario, step(trial)).into()),
+        (Whose::Own, Some(code)) if code == scenario.exit_code() => Ok(vec![as_meant(scenario)]),
+        (_, Some(0)) if scenario != Scenario::NeverReady => Ok(vec![End::In]),
+        (_, Some(3 | 5)) => Ok(vec![End::In]),
+        (_, Some(6)) if scenario == Scenario::NeverReady => Ok(vec![End::Unproven]),
+        // The command that starts the app may have been killed before or after it did so.
+        (_, Some(6)) if starts_the_app(trial) => Ok(vec![End::In, End::Unproven]),
+        (_, code) => Err(format!("the run ends with {code:?}")),
+    }
+}
+
+/// Where the app is after a run that nobody kills.
+pub(super) fn as_meant(scenario: Scenario) -> End {
+    match scenario {
+        Scenario::Out => End::OnLease,
+        Scenario::NeverReady => End::Unproven,
+        Scenario::Restart | Scenario::In | Scenario::InAfterStaysOut | Scenario::Recover | Scenario::DrainTimeout => {
+            End::In
+        }
+    }
+}
+
+fn allowed_by_step(scenario: Scenario, step: &str) -> &'static [End] {
+    match (scenario, step) {
+        // It is over once the look's outcome is on disk.
+        (Scenario::Out, "last_look") => &[End::In, End::OnLease],
+        (Scenario::Out, "release") => &[End::OnLease],
+        // Until it announces its first act, it was never there.
+        (Scenario::In, "put_back") => &[End::In, End::OnLease],
+        (Scenario::In, "preflight" | "claim" | "ready") => &[End::OnLease],
+        // Undone before the stop signal, finished after it.
+        (Scenario::NeverReady, "restart") => &[End::In, End::Unproven],
+        (Scenario::NeverReady, "ready" | "alert" | "release") => &[End::Unproven],
+        _ => &[End::In],
+    }
+}
+
+/// Whether the app must have been restarted then.
+pub(super) fn process(sweep: Sweep, trial: &Trial, end: End) -> Process {
+    match (sweep.scenario, trial.run) {
+        (Scenario::Recover, _) => Process::New,
+        (Scenario::NeverReady, _) if end == End::In => Process::Same,
+        (Scenario::NeverReady, _) => Process::Any,
+        (Scenario::Restart, Some(0)) => Process::New,
+        (Scenario::Restart, Some(3 | 5)) => Process::Same,
+        (Scenario::Restart, Some(_)) => Process::Any,
+        (Scenario::Restart, None) => match step(trial) {
+            "restart" => Process::Any,
+            "ready" | "put_back" | "await_in" | "release" => Process::New,
+            _ => Process::Same,
+        },
+        (Scenario::Out | Scenario::In | Scenario::InAfterStaysOut | Scenario::DrainTimeout, _) => Process::Same,
+    }
+}
+
+/// The step in which it was killed, whichever turn of it.
+fn step(trial: &Trial) -> &str {
+    let step = trial.at.as_ref().map_or("", |at| at.step.as_str());
+    step.split_once('#').map_or(step, |(step, _)| step)
+}
+
+fn starts_the_app(trial: &Trial) -> bool {
+    trial.child.as_ref().is_some_and(|child| child.contains("testapp"))
+}
