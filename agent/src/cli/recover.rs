@@ -1,6 +1,7 @@
 //! `recover`: finishes or undoes what died, and pays what is owing. The other commands that act do the first for their app.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::args::Arguments;
 use super::aside::{self, Aside};
@@ -12,8 +13,11 @@ use crate::config::settings::App;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::recover::Recovery;
 use crate::engine::{Engine, Report, Request};
-use crate::journal::Claim;
+use crate::journal::{Claim, Holder};
 use crate::run::{Ending, Goal};
+
+/// How often it is looked whether another recovery is over.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Recovers some apps, or all. The exit code is 0 when nothing is owing then, and else that of the worst.
 pub(super) async fn run(arguments: &Arguments, names: &[String]) -> Result<ExitCode, CliError> {
@@ -32,8 +36,8 @@ pub(super) async fn run(arguments: &Arguments, names: &[String]) -> Result<ExitC
 async fn recover(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Result<u8, CliError> {
     let mut recovered = None;
     // First what died; what was owing before that is paid by a run of its own.
-    for _ in 0..2 {
-        if let Some(holder) = Claim::holder(&arguments.state_dir, app.name.as_str()) {
+    loop {
+        if let Some(holder) = await_recovery(arguments, app, interrupt).await {
             say(arguments, app, &format!("nothing to recover: {holder}"), Ending::Held);
             return Ok(Ending::Held.exit_code());
         }
@@ -48,16 +52,37 @@ async fn recover(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Res
         let report = perform(arguments, app, recovery, &mut display, interrupt).await?;
         display.finish();
         let ending = report.ending;
+        // Somebody came in between; what that leaves is looked at again.
+        if ending == Ending::Held && !interrupt.is_asked() {
+            continue;
+        }
         if !arguments.is_json() {
             aside::say_last(move || conclude(&report));
         }
-        recovered = Some(ending);
-        if !died || interrupt.is_asked() {
+        let first = recovered.replace(ending).is_none();
+        if !(died && first) || interrupt.is_asked() {
             break;
         }
     }
     let owing = Recovery::of(app, &arguments.state_dir)?.is_some();
     Ok(recovered.filter(|_| owing).map_or(0, Ending::exit_code))
+}
+
+/// Waits for another recovery of `app`, such as its keeper's, which wants the same. Returns who else holds the app.
+async fn await_recovery(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Option<Holder> {
+    let holder = || Claim::holder(&arguments.state_dir, app.name.as_str());
+    let mut told = false;
+    while let Some(other) = holder() {
+        if other.goal != Goal::Recover || interrupt.is_asked() {
+            return Some(other);
+        }
+        if !std::mem::replace(&mut told, true) && !arguments.is_json() {
+            let other = printer::escape(&other.to_string());
+            aside::say_last(move || printer::err(&format!("waits for the recovery that is under way: {other}")));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    None
 }
 
 /// Recovers a run of `app` that died, before another one begins. What remains to be said is returned where the other must not begin.

@@ -2,7 +2,7 @@
 
 use super::fault::chain;
 use super::{Engine, Fault};
-use crate::journal::{Claim, Holder, Journal, Record, Recovers, Until};
+use crate::journal::{self, Claim, ClaimError, Holder, Journal, Record, Recovers, Until};
 use crate::process;
 use crate::run::{Goal, Outcome};
 
@@ -20,7 +20,7 @@ impl Engine<'_> {
             step: None,
         };
         let claim = Claim::take(&self.request.state_dir, app, holder).await?;
-        self.is_still_owing()?;
+        self.is_as_it_was_looked_at()?;
         self.log.open(Journal::open(&self.request.state_dir, app, self.log.run())?);
         self.claim = Some(claim);
         self.log.record(Record::Begin {
@@ -34,9 +34,7 @@ impl Engine<'_> {
         if let Some(recovery) = self.recovery.clone() {
             self.adopt(&recovery).await?;
             self.found_out = self.is_out();
-            if !recovery.died {
-                self.record_found().await?;
-            }
+            self.record_found().await?;
             return Ok(Outcome::Done);
         }
         // Once more, for another run may have ended since the preflight.
@@ -62,12 +60,20 @@ impl Engine<'_> {
         Ok(Outcome::Done)
     }
 
+    /// Another run may have come in between the look into the journal and the claim; what it left is not what was looked at.
+    fn is_as_it_was_looked_at(&self) -> Result<(), Fault> {
+        let now = journal::history(&self.request.state_dir, self.app.name.as_str())?;
+        if now.last() == self.last_run.as_ref() { Ok(()) } else { Err(ClaimError::Held(None).into()) }
+    }
+
     /// What undo is to restore, on disk.
     pub(super) async fn record_found(&mut self) -> Result<(), Fault> {
         let process = self.service.identity().await.unwrap_or_default();
         let named = self.app.balancers.iter().map(|balancer| &balancer.name);
-        let found =
-            |name: &str| self.balancers.iter().find(|balancer| balancer.name() == name).map(|found| found.found());
+        let found = |name: &str| {
+            let mut known = self.balancers.iter().chain(&self.lost);
+            known.find(|balancer| balancer.name() == name).map(|balancer| balancer.found())
+        };
         self.log.record(Record::Found {
             balancers: named.filter_map(|name| Some((name.clone(), found(name.as_str())?))).collect(),
             redirect: self.ports.as_ref().and_then(|ports| ports.found()),

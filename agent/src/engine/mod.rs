@@ -47,7 +47,7 @@ use crate::drain::sockets::Sockets;
 use crate::drain::workers::OldWorkers;
 use crate::events::{Kind, Listener, Trouble};
 use crate::haproxy::ServerId;
-use crate::journal::{Claim, Debt, Lease, Record};
+use crate::journal::{Claim, Debt, Last, Lease, Record};
 use crate::probe::{self, Requirement};
 use crate::rotation::admin::Admin;
 use crate::rotation::ports::Ports;
@@ -127,6 +127,8 @@ pub struct Engine<'a> {
     left_alone: Vec<(String, ServerId)>,
     /// Whether the last counters were read.
     counted: bool,
+    /// The run that was the last when the journal was looked at.
+    last_run: Option<Last>,
     /// What runs that had to leave the app out still owe it: maintenance that is theirs is ours.
     owed: Option<Debt>,
     /// Who wants the app out.
@@ -180,6 +182,7 @@ impl<'a> Engine<'a> {
             found_out: false,
             left_alone: Vec::new(),
             counted: true,
+            last_run: None,
             owed: None,
             lease: None,
             owing: Vec::new(),

@@ -140,6 +140,7 @@ impl Engine<'_> {
         };
         self.owed.clone_from(&history.debt);
         self.lease.clone_from(&history.lease);
+        self.last_run = history.last().cloned();
         match history.interrupted() {
             Some(last) if Claim::holder(&self.request.state_dir, app).is_none() => {
                 let what = format!("run {} (begun {}) was interrupted and has not been finished", last.run, last.began);
@@ -238,16 +239,14 @@ impl Engine<'_> {
     /// What the `out` that keeps the app out, or a run that had to leave it out, had found on this balancer.
     pub(super) fn owed_on(&self, balancer: &str) -> &[Found] {
         let owed = self.lease.iter().map(|lease| &lease.owes).chain(&self.owed);
-        let found = owed.flat_map(|debt| &debt.found).find(|(name, _)| name.as_str() == balancer);
-        found.map(|(_, found)| found.as_slice()).unwrap_or_default()
+        owed.map(|debt| debt.on(balancer)).find(|found| !found.is_empty()).unwrap_or_default()
     }
 
     /// Makes ours, before they are put back, the entries that are: for `in` all, and else what is owed.
     pub(super) fn claim_entries(&mut self) {
         let debt = self.owed.take();
         for balancer in &mut self.balancers {
-            let found = debt.iter().flat_map(|debt| &debt.found).find(|(name, _)| name.as_str() == balancer.name());
-            let owed = found.map(|(_, found)| found.as_slice()).unwrap_or_default();
+            let owed = debt.as_ref().map(|debt| debt.on(balancer.name())).unwrap_or_default();
             match self.request.goal {
                 Goal::In => balancer.claim_all(owed),
                 Goal::Restart | Goal::Out | Goal::Recover => balancer.claim_owed(owed),

@@ -51,9 +51,9 @@ impl Recovery {
             return Ok(recovery(Run::paying(debt.ending), &debt.run, false, history));
         }
         // The redirect of an app that was in went with the boot.
-        match history.in_since_boot() {
-            Some((run, boot)) if boot != boot_id && app.redirect.is_some() => {
-                Ok(recovery(Run::paying(Ending::StaysOut), &run, false, history))
+        match history.in_since.clone() {
+            Some(since) if since.boot_id != boot_id && app.redirect.is_some() => {
+                Ok(recovery(Run::paying(Ending::StaysOut), &since.run, false, history))
             }
             _ => Ok(None),
         }
@@ -79,32 +79,32 @@ impl Recovery {
 
     /// How each entry was on a balancer before anything that is to be undone or paid.
     fn found_on(&self, balancer: &str) -> Vec<Found> {
-        let asked = self.history.asked().and_then(journal::Last::found).map(|found| found.balancers);
-        let owed = self.history.debt.as_ref().map(|debt| debt.found.clone());
-        // An undo comes back to what that run found, also where that is not how it should be.
-        let found = if self.undoes() { asked } else { owed.or(asked) };
-        let on = |(name, found): (_, Vec<Found>)| {
-            (crate::config::settings::Label::as_str(&name) == balancer).then_some(found)
-        };
-        found.into_iter().flatten().find_map(on).unwrap_or_default()
+        let owed = self.history.debt.as_ref().map(|debt| debt.on(balancer)).filter(|owed| !owed.is_empty());
+        match owed {
+            // An undo comes back to what that run found, also where that is not how it should be.
+            Some(owed) if !self.undoes() => owed.to_vec(),
+            _ => self.history.found_on(balancer).unwrap_or_default(),
+        }
     }
 
     fn found_redirect(&self) -> Option<bool> {
-        let asked = self.history.asked().and_then(journal::Last::found).and_then(|found| found.redirect);
         let owed = self.history.debt.as_ref().and_then(|debt| debt.redirect);
-        if self.undoes() { asked } else { owed.or(Some(true)) }
+        if self.undoes() { self.history.found_redirect() } else { owed.or(Some(true)) }
     }
 
     /// What the chain's runs have left of their restart.
     fn unfinished(&self, app: &App) -> Left {
-        let runs = || self.history.chain.iter();
-        let found = || runs().find_map(journal::Last::found).and_then(|found| found.process);
         Left {
             app: app.name.to_string(),
-            runs: runs().map(|run| run.run.clone()).collect(),
-            before: self.history.restarted().cloned().or_else(found),
+            runs: self.history.chain.iter().map(|run| run.run.clone()).collect(),
+            before: self.history.process(),
             notes: self.history.notes().cloned().collect(),
         }
+    }
+
+    /// Whether nothing was left undone: an app that was in is to be in after a boot as well, as HAProxy has it now.
+    fn only_boot(&self) -> bool {
+        !self.died && self.history.debt.is_none()
     }
 
     fn undoes(&self) -> bool {
@@ -116,6 +116,7 @@ impl Engine<'_> {
     /// Makes this run, which is for [`Goal::Recover`](crate::run::Goal::Recover), recover that.
     #[must_use]
     pub fn recovering(mut self, recovery: Recovery) -> Self {
+        self.last_run = recovery.history.last().cloned();
         self.owed.clone_from(&recovery.history.debt);
         self.lease = recovery.history.lease.clone().filter(|lease| !lease.is_over());
         self.unfinished = Some(recovery.unfinished(self.app)).filter(|left| !left.notes.is_empty());
@@ -135,7 +136,7 @@ impl Engine<'_> {
         for mut balancer in reached.into_iter().chain(lost) {
             match balancer.find().await {
                 Ok(_) => self.balancers.push(balancer),
-                Err(error) if error.is_unreachable() => {
+                Err(error) if error.is_unreachable() && !self.must_reach_all() => {
                     self.log.remark(format!("{}; it stays owing", chain(&error)));
                     self.lost.push(balancer);
                 }
@@ -149,22 +150,22 @@ impl Engine<'_> {
         Ok(Outcome::Done)
     }
 
-    /// Another run may have come in between the look into the journal and the claim; what it left is not what was looked at.
-    pub(super) fn is_still_owing(&self) -> Result<(), Fault> {
-        let now = journal::history(&self.request.state_dir, self.app.name.as_str())?;
-        match &self.recovery {
-            Some(recovery) if now.last() != recovery.history.last() => Err(ClaimError::Held(None).into()),
-            _ => Ok(()),
-        }
+    /// Whether every balancer must be reached: an app that may be stopped once more must be known to be out, unless `unreachable` says
+    /// otherwise.
+    fn must_reach_all(&self) -> bool {
+        !self.may_go_without() && self.recovery.as_ref().is_some_and(|recovery| recovery.run.finishes_restart())
     }
 
     /// Compares what the journal tells with how things are: what was found is as the dead run found it, and what somebody else has set
-    /// since is theirs.
+    /// since is theirs. Where nothing but the boot is to be made good, it is as it is found now, but for the redirect.
     pub(super) async fn adopt(&mut self, recovery: &Recovery) -> Result<(), Fault> {
-        let took_out = match recovery.died {
-            true => recovery.history.may_have_taken_out(),
-            false => recovery.history.debt.is_some(),
-        };
+        if let (Some(ports), Some(redirect)) = (&mut self.ports, recovery.found_redirect()) {
+            ports.adopt(redirect);
+        }
+        if recovery.only_boot() {
+            return Ok(());
+        }
+        let took_out = !recovery.died || recovery.history.may_have_taken_out();
         for balancer in &mut self.balancers {
             let states = balancer.states().await?;
             let found = recovery.found_on(balancer.name());
@@ -182,9 +183,6 @@ impl Engine<'_> {
         for balancer in &mut self.lost {
             let found = recovery.found_on(balancer.name());
             balancer.adopt(&found, None, took_out);
-        }
-        if let (Some(ports), Some(redirect)) = (&mut self.ports, recovery.found_redirect()) {
-            ports.adopt(redirect);
         }
         Ok(())
     }

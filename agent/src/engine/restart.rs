@@ -21,6 +21,8 @@ impl Engine<'_> {
             Some(left) => self.service.finish(&left, deadline, &notify).await?,
             None => {
                 let before = self.service.identity().await.unwrap_or_default();
+                let restarting = self.log.record(Record::Restarting { process: before.clone() });
+                restarting.map_err(|error| Fault::from(error).with_outcome(Outcome::Untouched))?;
                 self.service.apply(before.as_ref(), deadline, &notify).await?
             }
         };

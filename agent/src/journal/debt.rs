@@ -27,6 +27,12 @@ pub struct Debt {
 }
 
 impl Debt {
+    /// What is owed on a balancer; nothing where that was not known then.
+    pub fn on(&self, balancer: &str) -> &[Found] {
+        let found = self.found.iter().find(|(name, _)| name.as_str() == balancer);
+        found.map(|(_, found)| found.as_slice()).unwrap_or_default()
+    }
+
     /// The debt after a run that somebody asked for, given the one before it.
     pub(super) fn after(before: Option<Self>, run: &Last) -> Option<Self> {
         match run.ending() {

@@ -21,7 +21,7 @@ pub use claim::{Claim, ClaimError, Holder, Share};
 pub use debt::Debt;
 pub use lease::{Lease, Until};
 pub use record::{Entry, Found, Record, Recovers};
-pub use replay::{FoundAll, History, Last, history};
+pub use replay::{FoundAll, History, InSince, Last, history};
 pub use writer::Journal;
 
 /// The folder of one app under the state directory.

@@ -74,6 +74,12 @@ pub enum Record {
         /// What, in the words of the tool that does it.
         what: String,
     },
+    /// The app is about to be restarted.
+    Restarting {
+        /// Its process until then, as it was seen last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        process: Option<Identity>,
+    },
     /// What the service driver told.
     Service {
         /// Its note.
@@ -135,7 +141,7 @@ impl Record {
     /// looking, and is written with the next record that must last.
     pub(super) fn must_last(&self) -> bool {
         match self {
-            Self::StepIntent { .. } | Self::StepOutcome { .. } => false,
+            Self::StepIntent { .. } | Self::StepOutcome { .. } | Self::Restarting { .. } => false,
             Self::Begin { .. }
             | Self::Found { .. }
             | Self::ActIntent { .. }

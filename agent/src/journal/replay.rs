@@ -22,8 +22,19 @@ pub struct History {
     pub debt: Option<Debt>,
     /// Who wants the app out.
     pub lease: Option<Lease>,
+    /// The last run that left the app in, where none has taken it out since.
+    pub in_since: Option<InSince>,
     /// What was owed before the chain: an undo comes back to that.
     owed_before: Option<Debt>,
+}
+
+/// An app that is in: its redirect is lost with the boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InSince {
+    /// The run that left it so.
+    pub run: String,
+    /// The boot in which that was.
+    pub boot_id: String,
 }
 
 /// One run in an app's journal.
@@ -209,6 +220,22 @@ impl History {
             (_, Some(Record::End { ending: Ending::Done, out: false })) => self.lease = None,
             _ => {}
         }
+        let left_in = match last.records.last() {
+            Some(Record::End { ending: Ending::Done, out }) => Some(!out && self.lease.is_none()),
+            Some(Record::End { ending: Ending::StaysOut | Ending::PartlyIn | Ending::Stuck, .. }) => Some(false),
+            // It was undone, to what it had found.
+            Some(Record::End { ending: Ending::Undone, .. }) => {
+                last.found().and_then(|found| found.redirect).filter(|_| self.debt.is_none() && self.lease.is_none())
+            }
+            _ => None,
+        };
+        match (left_in, last.begin()) {
+            (Some(true), Some(begin)) => {
+                self.in_since = Some(InSince { run: last.run.clone(), boot_id: begin.boot_id })
+            }
+            (Some(false), _) => self.in_since = None,
+            _ => {}
+        }
     }
 
     /// What is to be paid now: what a lease that has run out keeps from the app, or else the debt.
@@ -249,27 +276,37 @@ impl History {
         self.chain.iter().flat_map(Last::notes)
     }
 
-    /// The process that the last restart of this chain that was over before it died has brought.
-    pub fn restarted(&self) -> Option<&Identity> {
-        let mut records = self.chain.iter().flat_map(|run| &run.records).rev();
-        records.find_map(|record| match record {
-            Record::Restarted { process } => Some(process),
+    /// The app's process before the restart of this chain that is to be finished: the one that a run last saw right before it acted,
+    /// or that the last attempt has brought.
+    pub fn process(&self) -> Option<Identity> {
+        let runs = || self.chain.iter().rev();
+        let restart = runs().flat_map(|run| run.records.iter().rev()).find_map(|record| match record {
+            Record::Restarting { process } => Some(process.clone()),
+            Record::Restarted { process } => Some(Some(process.clone())),
             _ => None,
-        })
+        });
+        restart.unwrap_or_else(|| runs().find_map(|run| run.found()?.process))
     }
 
-    /// Whether a run of this chain may have set maintenance; if not, what is there is somebody else's.
+    /// How the entries on a balancer were found by the first run of this chain; where a recovery has found that somebody else has set
+    /// one since, as that one found it.
+    pub fn found_on(&self, balancer: &str) -> Option<Vec<Found>> {
+        let found = |run: &Last| run.found()?.balancers.into_iter().find(|(name, _)| name.as_str() == balancer);
+        self.chain.iter().rev().filter_map(found).map(|(_, found)| found).find(|found| !found.is_empty())
+    }
+
+    /// Whether the first run of this chain that looked found the redirect.
+    pub fn found_redirect(&self) -> Option<bool> {
+        self.chain.iter().find_map(|run| run.found()?.redirect)
+    }
+
+    /// Whether maintenance may be ours: a run of this chain may have set it, one before it did, or it was to be ended whoever set it.
+    /// If not, what is there is somebody else's.
     pub fn may_have_taken_out(&self) -> bool {
         let took = |record: &Record| matches!(record, Record::StepIntent { step: Step::TakeOut | Step::PullBack });
         self.chain.iter().flat_map(|run| &run.records).any(took)
-    }
-
-    /// The last run, and its boot, where it ended well with the app in and nothing came after it.
-    pub fn in_since_boot(&self) -> Option<(String, String)> {
-        let last = self.last().filter(|_| self.debt.is_none() && self.lease.is_none())?;
-        match last.records.last() {
-            Some(Record::End { ending: Ending::Done, out: false }) => Some((last.run.clone(), last.begin()?.boot_id)),
-            _ => None,
-        }
+            || self.owed_before.is_some()
+            || self.lease.is_some()
+            || self.asked().and_then(Last::goal) == Some(Goal::In)
     }
 }

@@ -64,6 +64,11 @@ impl Run {
         self.first
     }
 
+    /// Whether it is to finish a restart, so that the app may be stopped once more.
+    pub fn finishes_restart(&self) -> bool {
+        self.first == Step::Soften && self.look == Look::BeforeRestart
+    }
+
     fn proving(self, ending: Ending) -> Self {
         Self { ending, only_proves: true, first: Step::Ready, ..self }
     }

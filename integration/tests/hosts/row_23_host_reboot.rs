@@ -83,7 +83,6 @@ fn row_23_an_app_that_was_in_has_its_redirect_again_after_a_power_cut() {
 
 /// What changed nothing does not make it forgotten that the app was in.
 #[test]
-#[ignore = "the journal tells only of the last run that the app was in, not of those before it"]
 fn row_23_an_app_whose_last_run_was_undone_has_its_redirect_again_after_a_power_cut() {
     let mut scene = Scene::new("", "");
     let (run, sticky) = scene.draining();

@@ -138,12 +138,67 @@ fn another_boot_is_noticed() {
 }
 
 #[test]
-fn an_app_that_is_in_is_known_to_be_so_in_its_boot() {
+fn an_app_that_is_in_is_known_to_be_so_in_its_boot_until_it_is_taken_out() {
     let world = World::new();
+    let since = || world.history().in_since.map(|since| (since.run, since.boot_id));
+    let known = |run: &str| Some((run.to_owned(), BOOT.to_owned()));
+    // Undone, it is as it was found, and that was in.
+    world.run("undone", asked(Goal::Restart).into_iter().chain([end(Ending::Undone)]));
+    assert_eq!(since(), known("undone"));
     world.run("in", asked(Goal::In).into_iter().chain([end(Ending::Done)]));
-    assert_eq!(world.history().in_since_boot(), Some(("in".to_owned(), BOOT.to_owned())));
+    assert_eq!(since(), known("in"));
+    world.run("refused", asked(Goal::Restart).into_iter().chain([end(Ending::Refused)]));
+    assert_eq!(since(), known("in"));
     world.run("out", asked(Goal::Out).into_iter().chain([Record::End { ending: Ending::Done, out: true }]));
-    assert_eq!(world.history().in_since_boot(), None);
+    assert_eq!(since(), None);
+    world.run("undone", asked(Goal::In).into_iter().chain([end(Ending::Undone)]));
+    assert_eq!(since(), None);
+}
+
+#[test]
+fn an_out_that_a_recovery_ends_is_no_app_that_is_in() {
+    let world = World::new();
+    world.run("out", asked(Goal::Out).into_iter().chain(until(Step::LastLook)));
+    let recovers = Some(Recovers { run: "out".into(), from: recovery(&world.history()) });
+    world.run("ends it", begin(Goal::Recover, recovers, None).into_iter().chain([end(Ending::Done)]));
+    assert!(world.history().lease.is_some());
+    assert_eq!(world.history().in_since, None);
+}
+
+#[test]
+fn maintenance_is_ours_where_a_run_of_the_chain_or_one_before_it_may_have_set_it() {
+    let takes_none = || asked(Goal::Restart).into_iter().chain(until(Step::Soften));
+    let world = World::new();
+    world.run("softens", takes_none());
+    assert!(!world.history().may_have_taken_out());
+    world.run("stays out", asked(Goal::Restart).into_iter().chain(until(Step::TakeOut)).chain([end(Ending::StaysOut)]));
+    world.run("softens", takes_none());
+    assert!(world.history().may_have_taken_out());
+
+    let world = World::new();
+    world.run("out", asked(Goal::Out).into_iter().chain([Record::End { ending: Ending::Done, out: true }]));
+    world.run("softens", takes_none());
+    assert!(world.history().may_have_taken_out());
+
+    // Whoever says `in` says so of all maintenance.
+    let world = World::new();
+    world.run("in", asked(Goal::In).into_iter().chain([Record::StepIntent { step: Step::PutBack }]));
+    assert!(world.history().may_have_taken_out());
+}
+
+#[test]
+fn what_a_recovery_found_set_by_somebody_else_is_what_the_next_one_restores() {
+    let world = World::new();
+    world.run("dies", asked(Goal::Restart).into_iter().chain(until(Step::Soften)));
+    let recovers = Some(Recovers { run: "dies".into(), from: recovery(&world.history()) });
+    let mut finds_maintenance = begin(Goal::Recover, recovers, None);
+    if let Record::Found { balancers, .. } = &mut finds_maintenance[1] {
+        balancers.values_mut().flatten().for_each(|found| found.admin = 1);
+    }
+    world.run("dies too", finds_maintenance);
+    let admin = |history: &History| history.found_on("lb1").map(|found| found[0].admin);
+    assert_eq!(admin(&world.history()), Some(1));
+    assert_eq!(world.history().found_on("lb2"), None);
 }
 
 #[test]
@@ -174,10 +229,18 @@ fn a_lease_lasts_until_the_app_is_in_again() {
 }
 
 #[test]
-fn the_process_that_came_last_is_the_one_before_the_next_restart() {
-    let world = World::new();
+fn the_process_that_was_seen_last_is_the_one_before_the_restart_that_is_finished() {
     let process = |pid| Identity { main: Process { pid, start_time: 1 }, invocation: None };
-    let restarted = [7, 8].map(|pid| Record::Restarted { process: process(pid) });
-    world.run("one", asked(Goal::Restart).into_iter().chain(until(Step::Restart)).chain(restarted));
-    assert_eq!(world.history().restarted(), Some(&process(8)));
+    let restarting = |pid| Record::Restarting { process: Some(process(pid)) };
+    let restarted = |pid| Record::Restarted { process: process(pid) };
+    let after = |records: &[Record]| {
+        let world = World::new();
+        world.run("one", asked(Goal::Restart).into_iter().chain(until(Step::Restart)).chain(records.iter().cloned()));
+        world.history().process()
+    };
+    assert_eq!(after(&[]), None);
+    assert_eq!(after(&[restarting(7)]), Some(process(7)));
+    assert_eq!(after(&[restarting(7), restarted(8)]), Some(process(8)));
+    assert_eq!(after(&[restarting(7), restarted(8), restarting(9)]), Some(process(9)));
+    assert_eq!(after(&[Record::Restarting { process: None }]), None);
 }
