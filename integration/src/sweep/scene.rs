@@ -76,7 +76,7 @@ impl Scene {
     /// Whether the recovery says aloud where the app is; `alerts` are those before the run.
     pub(super) fn is_said(&self, end: End, recovery: &Outcome, alerts: &str) -> Result<(), String> {
         let (code, words): (i32, &[&str]) = match end {
-            End::In => (0, &["in rotation", "everything is as", "nothing is owing"]),
+            End::In => (0, &["and in rotation", "as that run found it", "as that run left it", "nothing is owing"]),
             End::OnLease => (0, &["out of rotation"]),
             End::Unproven => (6, &["OUT of rotation"]),
         };
@@ -86,7 +86,7 @@ impl Scene {
         if !words.iter().any(|words| recovery.stdout.contains(words)) {
             return Err(format!("{end:?}, and the recovery does not say so"));
         }
-        if end != End::In && recovery.stdout.contains("in rotation") {
+        if end != End::In && recovery.stdout.contains("and in rotation") {
             return Err(format!("{end:?}, and the recovery says that it is in"));
         }
         if end == End::Unproven && self.alerts() == alerts {
