@@ -48,9 +48,7 @@ pub(super) fn as_meant(scenario: Scenario) -> End {
     match scenario {
         Scenario::Out => End::OnLease,
         Scenario::NeverReady => End::Unproven,
-        Scenario::Restart | Scenario::In | Scenario::InAfterStaysOut | Scenario::Recover | Scenario::DrainTimeout => {
-            End::In
-        }
+        _ => End::In,
     }
 }
 
@@ -72,7 +70,7 @@ fn allowed_by_step(scenario: Scenario, step: &str) -> &'static [End] {
 /// Whether the app must have been restarted then.
 pub(super) fn process(sweep: Sweep, trial: &Trial, end: End) -> Process {
     match (sweep.scenario, trial.run) {
-        (Scenario::Recover, _) => Process::New,
+        (Scenario::RecoverRestart, _) => Process::New,
         (Scenario::NeverReady, _) if end == End::In => Process::Same,
         (Scenario::NeverReady, _) => Process::Any,
         (Scenario::Restart, Some(0)) => Process::New,
@@ -83,7 +81,7 @@ pub(super) fn process(sweep: Sweep, trial: &Trial, end: End) -> Process {
             "ready" | "put_back" | "await_in" | "release" => Process::New,
             _ => Process::Same,
         },
-        (Scenario::Out | Scenario::In | Scenario::InAfterStaysOut | Scenario::DrainTimeout, _) => Process::Same,
+        _ => Process::Same,
     }
 }
 
@@ -95,4 +93,50 @@ fn step(trial: &Trial) -> &str {
 
 fn starts_the_app(trial: &Trial) -> bool {
     trial.child.as_ref().is_some_and(|child| child.contains("testapp"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::point::Point;
+    use super::*;
+
+    fn killed(name: &str, step: &str) -> Vec<End> {
+        let point = Point { step: step.to_owned(), number: 1, call: "close".to_owned(), turn: 1 };
+        let trial = Trial { at: Some(point.clone()), ..Trial::of(&point) };
+        allowed(Sweep::named(name).unwrap(), &trial).unwrap()
+    }
+
+    fn over(name: &str, code: i32, child: &str) -> Option<Vec<End>> {
+        let point = Point { step: "child-1".to_owned(), number: 1, call: "execve".to_owned(), turn: 1 };
+        let trial = Trial { run: Some(code), child: Some(child.to_owned()), ..Trial::of(&point) };
+        allowed(Sweep::named(name).unwrap(), &trial).ok()
+    }
+
+    #[test]
+    fn an_app_may_be_out_only_where_somebody_wanted_that_or_it_is_broken() {
+        for sweep in Sweep::all() {
+            let may_be_out = matches!(sweep.scenario, Scenario::Out | Scenario::In | Scenario::NeverReady);
+            for step in ["claim", "drain", "restart", "ready", "put_back#2", "release"] {
+                let ends = allowed_by_step(sweep.scenario, step);
+                assert!(may_be_out || *ends == [End::In], "{sweep} {step}");
+            }
+        }
+        assert_eq!(killed("out", "drain"), [End::In]);
+        assert_eq!(killed("out", "release#2"), [End::OnLease]);
+        assert_eq!(killed("in", "await_in"), [End::In]);
+        assert_eq!(killed("never-ready", "alert"), [End::Unproven]);
+    }
+
+    #[test]
+    fn after_a_child_died_the_run_itself_says_where_the_app_is() {
+        assert_eq!(over("children", 0, "iptables"), Some(vec![End::In]));
+        assert_eq!(over("children", 5, "iptables"), Some(vec![End::In]));
+        assert_eq!(over("children", 6, "iptables"), None);
+        assert_eq!(over("children", 6, "setsid testapp"), Some(vec![End::In, End::Unproven]));
+        assert_eq!(over("children", 7, "setsid testapp"), None);
+        assert_eq!(over("never-ready-children", 0, "iptables"), None);
+        assert_eq!(over("never-ready-children", 6, "sh"), Some(vec![End::Unproven]));
+    }
 }

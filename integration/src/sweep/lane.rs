@@ -178,21 +178,21 @@ impl Lane {
                 app.at_next_start(&[]);
                 app.restart_plainly();
             }
-            Scenario::Recover => self.die_with_the_app_stopped(),
+            Scenario::RecoverDrain | Scenario::RecoverRestart | Scenario::RecoverPutBack => self.die(),
         }
         let time = self.sweep.scenario.in_flight()?;
         Some(Pending::work(world.frontend(), time, Some("SERVER=A")))
     }
 
-    /// A restart that dies when it is about to start the app again.
-    fn die_with_the_app_stopped(&self) {
-        let mut restarts = false;
+    /// A restart that dies, so that there is something to recover.
+    fn die(&self) {
+        let scenario = self.sweep.scenario;
+        let mut step = String::new();
         let end = self.followed("restart", Whose::Own).run(|_, call| {
-            restarts |= call.begins.as_deref() == Some("restart");
-            let starts = ["clone", "clone3", "fork", "vfork"].contains(&call.name);
-            if restarts && starts { Verdict::Kill } else { Verdict::Go }
+            step = call.begins.clone().unwrap_or_else(|| std::mem::take(&mut step));
+            if scenario.dies_at(&step, call) { Verdict::Kill } else { Verdict::Go }
         });
-        assert_eq!(end, End::Signal(Signal::SIGKILL), "a restart starts the app");
+        assert_eq!(end, End::Signal(Signal::SIGKILL), "a restart that dies");
     }
 
     fn followed(&self, goal: &str, whose: Whose) -> Followed {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::call::Call;
 use super::tracer::Whose;
 use crate::world::{Builder, Redirects, World};
 
@@ -24,8 +25,12 @@ pub enum Scenario {
     In,
     /// `in` of an app that stayed out unproven, and was mended since.
     InAfterStaysOut,
-    /// `recover` of a `restart` that died with the app stopped and not started yet.
-    Recover,
+    /// `recover` of a `restart` that died before the stop signal: undone.
+    RecoverDrain,
+    /// `recover` of a `restart` that died with the app stopped and not started yet: finished.
+    RecoverRestart,
+    /// `recover` of a `restart` that died with the app back on one of two balancers.
+    RecoverPutBack,
     /// `restart` of an app that never becomes ready: it stays out, and the alert is raised.
     NeverReady,
     /// `restart` with a request that outlasts the drain: undone.
@@ -42,14 +47,16 @@ pub struct Sweep {
 }
 
 /// All sweeps by their names: pitstop in each kind of run, then what it starts in the richest.
-const ALL: [(&str, Scenario, Whose); 9] = [
+const ALL: [(&str, Scenario, Whose); 11] = [
     ("restart", Scenario::Restart, Whose::Own),
     ("out", Scenario::Out, Whose::Own),
     ("in", Scenario::In, Whose::Own),
     ("in-after-stays-out", Scenario::InAfterStaysOut, Whose::Own),
     ("never-ready", Scenario::NeverReady, Whose::Own),
     ("drain-timeout", Scenario::DrainTimeout, Whose::Own),
-    ("recover", Scenario::Recover, Whose::Own),
+    ("recover-drain", Scenario::RecoverDrain, Whose::Own),
+    ("recover-restart", Scenario::RecoverRestart, Whose::Own),
+    ("recover-put-back", Scenario::RecoverPutBack, Whose::Own),
     ("children", Scenario::Restart, Whose::Children),
     ("never-ready-children", Scenario::NeverReady, Whose::Children),
 ];
@@ -85,7 +92,7 @@ impl Scenario {
             Self::Restart | Self::NeverReady | Self::DrainTimeout => "restart",
             Self::Out => "out",
             Self::In | Self::InAfterStaysOut => "in",
-            Self::Recover => "recover",
+            Self::RecoverDrain | Self::RecoverRestart | Self::RecoverPutBack => "recover",
         }
     }
 
@@ -102,26 +109,37 @@ impl Scenario {
             // What never comes is not waited for as long as what a busy machine may delay.
             Self::NeverReady | Self::InAfterStaysOut => scene.table_line("ready", "timeout = \"1s\""),
             Self::DrainTimeout => scene.drain_line("timeout = \"300ms\""),
-            Self::Restart | Self::Out | Self::In | Self::Recover => scene.table_line("ready", "timeout = \"10s\""),
+            _ => scene.table_line("ready", "timeout = \"10s\""),
         }
     }
 
     /// The first step that is not the same as in a `restart` that goes well; what comes before it is swept there.
     pub(super) fn differs_from(self) -> &'static str {
         match self {
-            Self::Restart | Self::Recover => "preflight",
-            Self::Out | Self::In | Self::InAfterStaysOut => "claim",
             Self::NeverReady => "restart",
             Self::DrainTimeout => "drain",
+            _ => "preflight",
         }
     }
 
     /// Exit codes of a run that nobody kills.
     pub(super) fn exit_code(self) -> i32 {
         match self {
-            Self::Restart | Self::Out | Self::In | Self::InAfterStaysOut | Self::Recover => 0,
             Self::DrainTimeout => 5,
             Self::NeverReady => 6,
+            _ => 0,
+        }
+    }
+
+    /// Whether a `restart` dies at this call of this step, so that there is something to recover.
+    pub(super) fn dies_at(self, step: &str, call: &Call) -> bool {
+        match self {
+            Self::RecoverDrain => step == "drain",
+            Self::RecoverRestart => step == "restart" && ["clone", "clone3", "fork", "vfork"].contains(&call.name),
+            Self::RecoverPutBack => {
+                step == "put_back" && ["balancer_two", "state ready"].iter().all(|words| call.subject.contains(words))
+            }
+            _ => false,
         }
     }
 

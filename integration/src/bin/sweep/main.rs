@@ -42,7 +42,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     times: usize,
     /// Scenes side by side.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 8)]
     lanes: usize,
     /// Only name the points.
     #[arg(long)]
