@@ -140,9 +140,10 @@ impl Lane {
         let end =
             self.followed(self.sweep.scenario.goal(), self.sweep.whose).run(|child, call| strike.judge(child, call));
         (trial.at, trial.child) = (strike.at, strike.child);
-        if let End::Code(code) = end {
-            trial.run = Some(code);
-        }
+        trial.run = match end {
+            End::Code(code) => Some(code),
+            End::Signal(_) => None,
+        };
         let recovery = self.scene.recover();
         let checked = judge::allowed(self.sweep, trial).and_then(|ends| {
             let end = self.scene.end(&ends)?;

@@ -83,7 +83,7 @@ fn main() -> ExitCode {
             });
             let chosen = spread(chosen.collect(), arguments.sample);
             if arguments.list {
-                chosen.for_each(|point| println!("{}/{point}", sweep.name()));
+                table.list(*sweep, chosen);
                 return;
             }
             let chosen: Vec<_> = chosen.flat_map(|point| vec![point.clone(); arguments.times]).collect();

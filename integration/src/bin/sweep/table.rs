@@ -60,6 +60,12 @@ impl Table {
         }
     }
 
+    /// The points of a run, as `--only` takes them.
+    pub(crate) fn list<'a>(&self, sweep: Sweep, points: impl Iterator<Item = &'a Point>) {
+        let lines: Vec<_> = points.map(|point| format!("{sweep}/{point}")).collect();
+        self.terminal.print(&lines);
+    }
+
     /// A run was recorded.
     pub(crate) fn planned(&mut self, sweep: Sweep, calls: usize, points: usize, chosen: &[Point]) {
         let line =
