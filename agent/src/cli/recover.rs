@@ -13,7 +13,7 @@ use crate::config::settings::App;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::recover::Recovery;
 use crate::engine::{Engine, Report, Request};
-use crate::journal::{Claim, Holder};
+use crate::journal::{self, Claim, Holder};
 use crate::keeper::refused;
 use crate::run::{Ending, Goal};
 
@@ -50,12 +50,7 @@ async fn recover(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Res
             say(arguments, app, &format!("nothing to recover: {holder}"), Ending::Held);
             return Ok(Ending::Held.exit_code());
         }
-        let Some(recovery) = Recovery::of(app, &arguments.state_dir)? else {
-            if recovered.is_none() {
-                say(arguments, app, "nothing is owing", Ending::Done);
-            }
-            return Ok(0);
-        };
+        let Some(recovery) = Recovery::of(app, &arguments.state_dir)? else { break };
         let (of, died) = (recovery.of.clone(), recovery.died);
         let mut display = display(arguments);
         let report = perform(arguments, app, recovery, &mut display, interrupt).await?;
@@ -78,7 +73,20 @@ async fn recover(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Res
     }
     holder(arguments, app, interrupt).await;
     let owing = Recovery::of(app, &arguments.state_dir)?.is_some();
+    match (recovered, on_lease(arguments, app)?.filter(|_| !owing)) {
+        (None, None) => say(arguments, app, "nothing is owing", Ending::Done),
+        (None, Some(lease)) => say(arguments, app, &format!("nothing is owing; {lease}"), Ending::Done),
+        (Some(_), Some(lease)) => say(arguments, app, &lease, Ending::Done),
+        (Some(_), None) => {}
+    }
     Ok(recovered.filter(|_| owing).map_or(0, Ending::exit_code))
+}
+
+/// That nothing is owing does not mean that the app is in.
+fn on_lease(arguments: &Arguments, app: &App) -> Result<Option<String>, CliError> {
+    let lease = journal::history(&arguments.state_dir, app.name.as_str())?.lease.filter(|lease| !lease.is_over());
+    Ok(lease
+        .map(|lease| format!("it is out of rotation by {}: `pitstop in {}` puts it in", lease.describe(), app.name)))
 }
 
 /// Recovers a run of `app` that died, before another one begins. What remains to be said is returned where the other must not begin.

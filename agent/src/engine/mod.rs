@@ -385,6 +385,10 @@ impl<'a> Engine<'a> {
             (Ending::Done, Goal::Out) => {
                 format!("{app} is out of rotation; still in flight: {}", drain::describe(&self.left))
             }
+            (Ending::Done, Goal::Recover) if self.has_nothing_to_recover() => {
+                format!("the interrupted run had come to its end: {app} is as that run left it")
+            }
+            (Ending::Done, Goal::Recover) if self.leaves_out() => format!("{app} is proven"),
             (Ending::Done, Goal::In | Goal::Recover) => format!("{app} is proven and in rotation"),
             (Ending::Refused, _) => format!("nothing was touched; {app} is as it was"),
             (Ending::Held, _) => format!("nothing was touched; another run has {app}"),
@@ -420,6 +424,11 @@ impl<'a> Engine<'a> {
             Goal::Recover => self.found_out,
             Goal::Out | Goal::In => false,
         }
+    }
+
+    /// Whether the run that died had done all but say so.
+    fn has_nothing_to_recover(&self) -> bool {
+        self.recovery.as_ref().is_some_and(|recovery| recovery.run.first_step() == Step::Release)
     }
 
     /// Whether there is a balancer whose counters and record can't be read.

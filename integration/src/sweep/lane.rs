@@ -2,45 +2,51 @@
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
 
 use super::call::Names;
+use super::judge;
 use super::point::{Point, Recording, Strike};
 use super::scenario::{Scenario, Sweep};
-use super::tracer::{End, Followed, Whose};
-use crate::haproxy::Haproxy;
+use super::scene::Scene;
+use super::tracer::{End, Followed, Verdict, Whose};
 use crate::load::{Load, Options};
-use crate::pitstop::Outcome;
 use crate::request::Pending;
-use crate::world::World;
-use crate::{binaries, netns, wait};
 
-/// How long HAProxy may take to have an entry up, and the load to ask.
+/// How long the load may take to ask.
 const SOON: Duration = Duration::from_secs(20);
 /// Requests that are awaited before a point counts as survived.
 const REQUESTS: u64 = 10;
-/// What recovers.
-const RECOVER: &str = "recover";
+/// How often a run is made that is to come to a point.
+const TRIES: usize = 3;
 
 /// How one point was survived.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Trial {
     /// The point that was meant.
     pub point: Point,
-    /// Where it was killed in fact; `None` where the run never came there.
+    /// Where it was killed in fact, which may be as it left the step; `None` where no run came there.
     pub at: Option<Point>,
+    /// What was killed, where that is a child.
+    pub child: Option<String>,
     /// The run's own exit code; `None` where it was killed.
     pub run: Option<i32>,
-    /// The recovery's exit code.
-    pub recovery: Option<i32>,
+    /// Where the app was in the end.
+    pub end: Option<judge::End>,
     /// What is not as it must be.
     pub wrong: Option<String>,
     /// How long it took altogether, in seconds.
     pub took: f64,
+}
+
+impl Trial {
+    /// Not tried yet.
+    pub fn of(point: &Point) -> Self {
+        Self { point: point.clone(), at: None, child: None, run: None, end: None, wrong: None, took: 0.0 }
+    }
 }
 
 /// The scene.
@@ -48,26 +54,24 @@ pub struct Trial {
 pub struct Lane {
     sweep: Sweep,
     loads: Vec<Load>,
-    world: World,
-    folder: TempDir,
+    scene: Scene,
 }
 
 impl Lane {
     /// Sets the scene in a new network namespace, and the load to work.
     pub fn new(sweep: Sweep) -> Self {
-        let folder = tempfile::Builder::new().prefix("pitstop-sweep-").tempdir().expect("create a folder");
-        let world = sweep.scenario.scene(&folder.path().join("alerts")).start();
+        let scene = Scene::new(sweep.scenario);
         let options = Options {
             seconds: 24 * 3600,
             think: 40,
             long_max: 200,
             short: 1,
             per_request: 1,
-            ..Options::nobody(world.frontend())
+            ..Options::nobody(scene.world.frontend())
         };
         let first = Options { long: 1, sticky: 1, sticky_per_request: 1, upload: 1, ..options.clone() };
-        let second = Options { target: world.frontend_of(1), ..options };
-        let lane = Self { sweep, loads: [first, second].iter().map(Load::start).collect(), world, folder };
+        let second = Options { target: scene.world.frontend_of(1), ..options };
+        let lane = Self { sweep, loads: [first, second].iter().map(Load::start).collect(), scene };
         lane.wait_for_requests();
         lane
     }
@@ -79,12 +83,13 @@ impl Lane {
 
     /// A run that nobody kills, call by call; its points and how many calls it made.
     pub fn record(&self) -> (Vec<Point>, usize) {
-        let pending = self.sweep.scenario.prepare(&self.world);
+        let pending = self.prepare();
         let mut recording = Recording::new(self.sweep.whose);
-        let end = self.followed().run(|child, call| recording.add(child, call));
-        let said = std::fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default();
+        let end =
+            self.followed(self.sweep.scenario.goal(), self.sweep.whose).run(|child, call| recording.add(child, call));
+        let said = std::fs::read_to_string(self.scene.folder.path().join("stderr")).unwrap_or_default();
         assert_eq!(end, End::Code(self.sweep.scenario.exit_code()), "the run that is recorded\n{said}");
-        self.tidy_up(pending).expect("the run that is recorded ends as it must");
+        self.tidy_up(judge::as_meant(self.sweep.scenario), pending).expect("the run that is recorded ends as it must");
         let calls = recording.calls();
         let from = self.sweep.scenario.differs_from();
         let differs = |point: &Point| self.sweep.whose == Whose::Own && point.step != from;
@@ -92,17 +97,24 @@ impl Lane {
     }
 
     /// Kills a run at this point, recovers, and looks at everything. A lane in which something is wrong is used up.
+    ///
+    /// Runs are not the same to the call: where one does not come to the point, another one is made.
     pub fn strike(&self, point: &Point) -> Trial {
         let begun = Instant::now();
-        let mut trial = Trial { point: point.clone(), at: None, run: None, recovery: None, wrong: None, took: 0.0 };
-        let tried = catch_unwind(AssertUnwindSafe(|| self.try_point(&mut trial)));
-        trial.wrong = match tried {
-            Ok(tried) => tried.err(),
-            Err(panic) => Some(match panic.downcast::<String>() {
-                Ok(words) => *words,
-                Err(_) => "the test itself failed".to_owned(),
-            }),
-        };
+        let mut trial = Trial::of(point);
+        for _ in 0..TRIES {
+            let tried = catch_unwind(AssertUnwindSafe(|| self.try_point(&mut trial)));
+            trial.wrong = match tried {
+                Ok(tried) => tried.err(),
+                Err(panic) => Some(match panic.downcast::<String>() {
+                    Ok(words) => *words,
+                    Err(_) => "the test itself failed".to_owned(),
+                }),
+            };
+            if trial.at.is_some() || trial.wrong.is_some() {
+                break;
+            }
+        }
         trial.took = begun.elapsed().as_secs_f64();
         trial
     }
@@ -121,138 +133,85 @@ impl Lane {
     }
 
     fn try_point(&self, trial: &mut Trial) -> Result<(), String> {
-        let pending = self.sweep.scenario.prepare(&self.world);
-        let alerts = self.alerts();
+        let pending = self.prepare();
+        let before = self.scene.world.apps[0].pid();
+        let alerts = self.scene.alerts();
         let mut strike = Strike::new(self.sweep.whose, &trial.point);
-        let end = self.followed().run(|child, call| strike.judge(child, call));
-        trial.at = strike.at;
-        if let End::Code(code) = end {
-            trial.run = Some(code);
-        }
-        let recovery = self.recover();
-        trial.recovery = recovery.code;
-        let checked = match recovery.code {
-            // As it was before, or as it was meant to be.
-            Some(0) if matches!(self.sweep.scenario, Scenario::Out | Scenario::In) => {
-                self.is_out().and_then(|()| self.runs()).or_else(|_| self.is_in())
-            }
-            Some(0) => self.is_in(),
-            Some(6 | 7) => self.is_out().and_then(|()| self.is_said(&alerts)),
-            _ => Err("a recovery ends with 0, 6 or 7".to_owned()),
+        let end =
+            self.followed(self.sweep.scenario.goal(), self.sweep.whose).run(|child, call| strike.judge(child, call));
+        (trial.at, trial.child) = (strike.at, strike.child);
+        trial.run = match end {
+            End::Code(code) => Some(code),
+            End::Signal(_) => None,
         };
-        let checked = checked.and_then(|()| self.owes_nothing(recovery.code));
-        checked.map_err(|wrong| {
+        let recovery = self.scene.recover();
+        let checked = judge::allowed(self.sweep, trial).and_then(|ends| {
+            let end = self.scene.end(&ends)?;
+            self.scene.is_process(judge::process(self.sweep, trial, end), before)?;
+            self.scene.is_said(end, &recovery, &alerts)?;
+            Ok(end)
+        });
+        let end = checked.map_err(|wrong| {
             format!("{wrong}\nrun: {end:?}\nrecovery: {:?}\n{}\n{}", recovery.code, recovery.stdout, recovery.stderr)
         })?;
+        trial.end = Some(end);
+        if end != judge::End::Unproven {
+            self.scene.owes_nothing()?;
+        }
         self.nothing_failed()?;
-        self.tidy_up(pending)?;
+        self.tidy_up(end, pending)?;
         self.nothing_failed()
     }
 
-    fn followed(&self) -> Followed {
+    /// What must be so before the run begins; the request is to be answered.
+    fn prepare(&self) -> Option<Pending> {
+        let world = &self.scene.world;
+        let app = &world.apps[0];
+        match self.sweep.scenario {
+            Scenario::Restart | Scenario::Out | Scenario::DrainTimeout => {}
+            Scenario::In => {
+                world.pitstop.run(&["out", app.name()]).assert_code(0);
+            }
+            Scenario::NeverReady => app.at_next_start(&["--health-only-broken"]),
+            Scenario::InAfterStaysOut => {
+                app.at_next_start(&["--health-only-broken"]);
+                world.pitstop.run(&["restart", app.name()]).assert_code(6);
+                app.at_next_start(&[]);
+                app.restart_plainly();
+            }
+            Scenario::RecoverDrain | Scenario::RecoverRestart | Scenario::RecoverPutBack => self.die(),
+        }
+        let time = self.sweep.scenario.in_flight()?;
+        Some(Pending::work(world.frontend(), time, Some("SERVER=A")))
+    }
+
+    /// A restart that dies, so that there is something to recover.
+    fn die(&self) {
+        let scenario = self.sweep.scenario;
+        let mut step = String::new();
+        let end = self.followed("restart", Whose::Own).run(|_, call| {
+            step = call.begins.clone().unwrap_or_else(|| std::mem::take(&mut step));
+            if scenario.dies_at(&step, call) { Verdict::Kill } else { Verdict::Go }
+        });
+        assert_eq!(end, End::Signal(Signal::SIGKILL), "a restart that dies");
+    }
+
+    fn followed(&self, goal: &str, whose: Whose) -> Followed {
+        let Scene { world, folder, .. } = &self.scene;
         let mut names = Names::default();
-        for (haproxy, name) in self.balancers().zip(["balancer_one", "balancer_two"]) {
+        for (haproxy, name) in self.scene.balancers().zip(["balancer_one", "balancer_two"]) {
             names.call(haproxy.folder(), name);
         }
-        let app = &self.world.apps[0];
+        let app = &world.apps[0];
         names.call(app.pidfile().parent().expect("a file is in a folder"), "app_folder");
-        names.call(&self.world.pitstop.state(), "state");
-        names.call(&self.world.pitstop.config(), "configuration");
-        names.call(self.folder.path(), "sweep");
-        let mut command = self.world.pitstop.command(&["--output", "json", self.sweep.scenario.goal(), app.name()]);
+        names.call(&world.pitstop.state(), "state");
+        names.call(&world.pitstop.config(), "configuration");
+        names.call(folder.path(), "sweep");
+        let mut command = world.pitstop.command(&["--output", "json", goal, app.name()]);
         // What a developer has set beside it costs hundreds of calls that fail.
         command.env_remove("LD_LIBRARY_PATH").env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        let output = |name| File::create(self.folder.path().join(name)).expect("create a file for output");
-        Followed::new(&command, self.sweep.whose, names).output(output("stdout"), output("stderr"))
-    }
-
-    fn balancers(&self) -> impl Iterator<Item = &Haproxy> {
-        [&self.world.haproxy].into_iter().chain(&self.world.others)
-    }
-
-    fn recover(&self) -> Outcome {
-        self.world.pitstop.run(&[RECOVER, self.world.apps[0].name()])
-    }
-
-    /// On every balancer by its own record, redirect included; and it runs.
-    fn is_in(&self) -> Result<(), String> {
-        for haproxy in self.balancers() {
-            for server in self.world.servers(0) {
-                let is_up = || haproxy.status(&server).starts_with("UP").then_some(());
-                wait::within(SOON, is_up).ok_or_else(|| format!("{server} is {}", haproxy.status(&server)))?;
-                let weight = haproxy.stat(&server)["weight"].clone();
-                if weight != "1" {
-                    return Err(format!("{server} has weight {weight}"));
-                }
-            }
-        }
-        let rules = netns::run(&["iptables", "-w", "5", "-t", "nat", "-S"]);
-        let redirects = rules.lines().filter(|rule| rule.contains("--dport 2001")).count();
-        if redirects == 0 {
-            return Err(format!("the redirect is missing\n{rules}"));
-        }
-        self.runs()
-    }
-
-    /// As one process that answers.
-    fn runs(&self) -> Result<(), String> {
-        let app = &self.world.apps[0];
-        let processes = processes_of(&app.pidfile());
-        if processes.len() != 1 || app.pid() != processes.first().copied() {
-            let states = processes.iter().map(|pid| {
-                let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-                stat.chars().take(200).collect::<String>()
-            });
-            let states: Vec<_> = states.collect();
-            return Err(format!(
-                "the app's processes are {states:?}, its pid file says {:?}\n{}",
-                app.pid(),
-                app.log()
-            ));
-        }
-        let answer = Pending::work(app.listen(), Duration::ZERO, None).answer();
-        match answer {
-            Some(answer) if answer.status == 200 && Some(answer.pid) == app.pid() => Ok(()),
-            other => Err(format!("the app answers {other:?}")),
-        }
-    }
-
-    /// On every balancer by its own record.
-    fn is_out(&self) -> Result<(), String> {
-        for haproxy in self.balancers() {
-            for server in self.world.servers(0) {
-                let status = haproxy.status(&server);
-                if !status.starts_with("MAINT") {
-                    return Err(format!("{server} is {status}"));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn is_said(&self, before: &str) -> Result<(), String> {
-        if self.alerts() == before {
-            return Err("no alert was raised".to_owned());
-        }
-        Ok(())
-    }
-
-    /// A second recovery finds nothing to do, and says what the first one said.
-    fn owes_nothing(&self, code: Option<i32>) -> Result<(), String> {
-        let status = self.world.pitstop.run(&["status", self.world.apps[0].name()]);
-        if status.stdout.contains("INTERRUPTED") {
-            return Err(format!("status still tells of an interrupted run\n{}", status.stdout));
-        }
-        if RECOVER != "recover" || code != Some(0) {
-            return Ok(());
-        }
-        let journal = self.world.pitstop.state().join("apps/webA/journal");
-        let before = std::fs::read(&journal).unwrap_or_default();
-        let again = self.recover();
-        if again.code != Some(0) || std::fs::read(&journal).unwrap_or_default() != before {
-            return Err(format!("a second recovery ends with {:?} and does something\n{}", again.code, again.stdout));
-        }
-        Ok(())
+        let output = |name| File::create(folder.path().join(name)).expect("create a file for output");
+        Followed::new(&command, whose, names).output(output("stdout"), output("stderr"))
     }
 
     fn nothing_failed(&self) -> Result<(), String> {
@@ -266,48 +225,27 @@ impl Lane {
     }
 
     /// Back to the beginning, for the next point.
-    fn tidy_up(&self, pending: Option<Pending>) -> Result<(), String> {
+    fn tidy_up(&self, end: judge::End, pending: Option<Pending>) -> Result<(), String> {
         if let Some(pending) = pending {
             let answer = pending.answer();
             if !answer.as_ref().is_some_and(|answer| answer.status == 200 && answer.complete) {
                 return Err(format!("the request that outlasts the drain: {answer:?}"));
             }
         }
-        let app = &self.world.apps[0];
+        let app = &self.scene.world.apps[0];
         app.at_next_start(&[]);
-        // A broken process may have been started, or none at all.
-        let is_out = self.is_out().is_ok();
-        let back = match self.sweep.scenario {
-            Scenario::Restart | Scenario::NeverReady | Scenario::DrainTimeout if is_out => Some("restart"),
-            Scenario::Out | Scenario::In if is_out => Some("in"),
-            _ => None,
+        let back = match end {
+            judge::End::In => None,
+            judge::End::OnLease => Some("in"),
+            // A broken process may have been started, or none at all.
+            judge::End::Unproven => Some("restart"),
         };
         if let Some(goal) = back {
-            let back = self.world.pitstop.run(&[goal, app.name()]);
+            let back = self.scene.world.pitstop.run(&[goal, app.name()]);
             if back.code != Some(0) {
                 return Err(format!("`pitstop {goal}` ends with {:?}\n{}\n{}", back.code, back.stdout, back.stderr));
             }
         }
-        self.is_in()
+        self.scene.is_in()
     }
-
-    fn alerts(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("alerts")).unwrap_or_default()
-    }
-}
-
-/// The processes that were started with this pid file, without the command that starts them.
-fn processes_of(pidfile: &std::path::Path) -> Vec<i32> {
-    let pidfile = format!("--pidfile={}", binaries::text(pidfile));
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").expect("read /proc").flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let command_line: PathBuf = entry.path().join("cmdline");
-        let words = std::fs::read(command_line).unwrap_or_default();
-        let words = String::from_utf8_lossy(&words).into_owned();
-        if words.split('\0').any(|word| word == pidfile) && words.contains("--session") && wait::is_running(pid) {
-            found.push(pid);
-        }
-    }
-    found
 }

@@ -6,11 +6,15 @@
 //! | [`call`] | a system call in words that are the same in every run |
 //! | [`point`] | where to kill: every call that acts, and first, second and last of those that ask the same |
 //! | [`scenario`] | the kinds of runs that are swept |
-//! | [`lane`] | a scene in which one point after the other is tried, and what must be so after each |
+//! | [`lane`] | a scene in which one point after the other is tried |
+//! | [`judge`] | how an app may end, by where the run was killed |
+//! | `scene` | how it ended in fact: by the balancers, the kernel, and what pitstop says |
 
 pub mod call;
+pub mod judge;
 mod known;
 pub mod lane;
 pub mod point;
 pub mod scenario;
+mod scene;
 pub mod tracer;

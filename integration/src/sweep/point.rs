@@ -37,12 +37,20 @@ pub struct Place {
     /// How often each step was begun.
     begun: HashMap<String, usize>,
     seen: HashMap<(String, String), usize>,
+    /// What each child runs, with its arguments.
+    programs: HashMap<usize, String>,
 }
 
 impl Place {
     /// Before the first call.
     pub fn new(whose: Whose) -> Self {
-        Self { whose, step: "preflight".to_owned(), begun: HashMap::new(), seen: HashMap::new() }
+        Self {
+            whose,
+            step: "preflight".to_owned(),
+            begun: HashMap::new(),
+            seen: HashMap::new(),
+            programs: HashMap::new(),
+        }
     }
 
     /// The step that the call belongs to, the call, and its turn.
@@ -51,6 +59,9 @@ impl Place {
             let turn = self.begun.entry(step.clone()).or_default();
             *turn += 1;
             self.step = if *turn > 1 { format!("{step}#{turn}") } else { step.clone() };
+        }
+        if call.name == "execve" {
+            self.programs.insert(child, call.subject.clone());
         }
         let step = match self.whose {
             Whose::Own | Whose::Both if child == 0 => self.step.clone(),
@@ -120,12 +131,14 @@ pub struct Strike<'a> {
     entered: bool,
     /// Where it has killed.
     pub at: Option<Point>,
+    /// What was killed, where that is a child.
+    pub child: Option<String>,
 }
 
 impl<'a> Strike<'a> {
     /// A run that has not begun.
     pub fn new(whose: Whose, point: &'a Point) -> Self {
-        Self { place: Place::new(whose), point, entered: false, at: None }
+        Self { place: Place::new(whose), point, entered: false, at: None, child: None }
     }
 
     /// One more call. A run that polls less often than the recorded one is killed as it leaves the step.
@@ -138,6 +151,7 @@ impl<'a> Strike<'a> {
         if self.at.is_some() || !(here || left) {
             return Verdict::Go;
         }
+        self.child = self.place.programs.get(&child).filter(|_| child > 0).cloned();
         self.at = Some(Point { step, number: if here { self.point.number } else { 0 }, call: words, turn });
         Verdict::Kill
     }

@@ -82,7 +82,7 @@ impl Followed {
     }
 
     /// Runs it to its end, and asks `judge` at each call; the number is the child's that makes it, counted from 1 in the order in
-    /// which they were seen first, or 0 for the program itself.
+    /// which they were seen first, or 0 for the program itself. A child that outlives the program is let go.
     ///
     /// Panics when it can't be followed, as where another tracer is at work.
     pub fn run(self, judge: impl FnMut(usize, &Call) -> Verdict + Send) -> End {
@@ -105,7 +105,8 @@ impl Followed {
         ptrace::seize(program, options).expect("follow a program");
         child.stdin.take().expect("a pipe").write_all(b"go\n").expect("let it go");
         let Self { whose, names, .. } = self;
-        Tracer { program, whose, names, begun: false, tasks: HashMap::new(), readers: Vec::new(), judge }.run()
+        Tracer { program, whose, names, begun: false, end: None, tasks: HashMap::new(), readers: Vec::new(), judge }
+            .run()
     }
 }
 
@@ -115,6 +116,8 @@ struct Tracer<J> {
     names: Names,
     /// Whether the program has replaced the shell that held it.
     begun: bool,
+    /// How the program ended, once it has.
+    end: Option<End>,
     /// To whom a thread belongs: 0 is the program, others are its children.
     tasks: HashMap<Pid, usize>,
     /// One for each process, the program first.
@@ -126,12 +129,11 @@ impl<J: FnMut(usize, &Call) -> Verdict> Tracer<J> {
     fn run(mut self) -> End {
         self.readers.push(Reader::new(self.program, self.names.clone()));
         self.tasks.insert(self.program, 0);
-        let mut end = None;
         loop {
             // Only what this thread follows: other threads have children of their own.
             match waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD)) {
-                Ok(WaitStatus::Exited(pid, code)) if pid == self.program => end = Some(End::Code(code)),
-                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.program => end = Some(End::Signal(signal)),
+                Ok(WaitStatus::Exited(pid, code)) if pid == self.program => self.ended(End::Code(code)),
+                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.program => self.ended(End::Signal(signal)),
                 Ok(WaitStatus::PtraceSyscall(task)) => self.at_call(task),
                 Ok(WaitStatus::PtraceEvent(task, _, libc::PTRACE_EVENT_EXEC)) => {
                     self.begun |= task == self.program;
@@ -140,15 +142,24 @@ impl<J: FnMut(usize, &Call) -> Verdict> Tracer<J> {
                 Ok(WaitStatus::PtraceEvent(task, ..)) => self.go_on(task, None),
                 Ok(WaitStatus::Stopped(task, signal)) => self.go_on(task, Some(signal)),
                 Ok(_) | Err(Errno::EINTR) => {}
-                Err(Errno::ECHILD) => return end.expect("a program that was started ends"),
+                Err(Errno::ECHILD) => return self.end.expect("a program that was started ends"),
                 Err(error) => panic!("wait for a followed program: {error}"),
             }
+        }
+    }
+
+    /// A child may be there for good: what is still followed is stopped, to be let go then.
+    fn ended(&mut self, end: End) {
+        self.end = Some(end);
+        for task in self.tasks.keys() {
+            ptrace::interrupt(*task).ok();
         }
     }
 
     /// A task may die between two of our calls, which is no error.
     fn go_on(&mut self, task: Pid, signal: Option<Signal>) {
         match self.owner(task) {
+            _ if self.end.is_some() => ptrace::detach(task, signal).ok(),
             None => ptrace::detach(task, signal).ok(),
             Some(0) if self.whose == Whose::Children => ptrace::cont(task, signal).ok(),
             Some(_) => ptrace::syscall(task, signal).ok(),
@@ -157,7 +168,7 @@ impl<J: FnMut(usize, &Call) -> Verdict> Tracer<J> {
 
     fn at_call(&mut self, task: Pid) {
         let owner = self.owner(task);
-        if let (Some(owner), true) = (owner, self.begun)
+        if let (Some(owner), true, None) = (owner, self.begun, self.end)
             && let Some(call) = self.readers[owner].read(task)
         {
             let verdict = (self.judge)(owner, &call);
@@ -229,5 +240,17 @@ mod tests {
         assert_eq!(std::fs::read_to_string(new.with_extension("code")).unwrap(), "137\n");
         assert_eq!(killed_at("mkdir", &command, Whose::Own), End::Code(0));
         assert!(new.exists());
+    }
+
+    #[test]
+    fn a_child_that_outlives_the_program_is_let_go() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 60 & echo $! >\"$1\"", "sh"]);
+        let pid = tempfile::NamedTempFile::new().unwrap();
+        command.arg(pid.path());
+        assert_eq!(killed_at("never", &command, Whose::Children), End::Code(0));
+        let pid: i32 = std::fs::read_to_string(pid.path()).unwrap().trim().parse().unwrap();
+        assert!(crate::wait::is_running(pid));
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     }
 }

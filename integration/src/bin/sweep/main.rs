@@ -30,8 +30,7 @@ use worker::Worker;
 #[derive(Debug, Clone, Parser)]
 struct Arguments {
     /// What to sweep.
-    #[arg(long, value_delimiter = ',', default_value = "restart,out,in,never-ready,drain-timeout,children,never-ready-children",
-          value_parser = known)]
+    #[arg(long, value_delimiter = ',', default_values_t = Sweep::all(), value_parser = known)]
     sweeps: Vec<Sweep>,
     /// Only this step or point, as the table names it, such as `drain`, `take_out:67` or `out/release:3`.
     #[arg(long)]
@@ -43,15 +42,21 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     times: usize,
     /// Scenes side by side.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 8)]
     lanes: usize,
+    /// Only name the points.
+    #[arg(long)]
+    list: bool,
     /// One of them.
     #[arg(long, hide = true)]
     inside: bool,
 }
 
 fn known(name: &str) -> Result<Sweep, String> {
-    Sweep::named(name).ok_or_else(|| format!("there are {}", Sweep::ALL.map(Sweep::name).join(", ")))
+    Sweep::named(name).ok_or_else(|| {
+        let names: Vec<_> = Sweep::all().into_iter().map(Sweep::name).collect();
+        format!("there are {}", names.join(", "))
+    })
 }
 
 fn main() -> ExitCode {
@@ -77,6 +82,10 @@ fn main() -> ExitCode {
                 None => true,
             });
             let chosen = spread(chosen.collect(), arguments.sample);
+            if arguments.list {
+                table.list(*sweep, chosen);
+                return;
+            }
             let chosen: Vec<_> = chosen.flat_map(|point| vec![point.clone(); arguments.times]).collect();
             table.planned(*sweep, *calls, points.len(), &chosen);
             orders.extend(chosen.into_iter().map(|point| Order::Strike(*sweep, point)));
@@ -84,6 +93,9 @@ fn main() -> ExitCode {
             table.add(report);
         }
     });
+    if arguments.list {
+        return ExitCode::SUCCESS;
+    }
     // One kind of run after the other, so that scenes are set anew as rarely as can be.
     orders.make_contiguous().sort_by_key(|order| sweeps.iter().position(|sweep| *sweep == order.sweep()));
     table.begin();

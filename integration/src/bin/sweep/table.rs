@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use integration::sweep::judge::End;
 use integration::sweep::lane::Trial;
 use integration::sweep::point::Point;
 use integration::sweep::scenario::Sweep;
@@ -12,15 +13,20 @@ use crate::inside::Report;
 /// How often a line is written where nothing can be drawn again.
 const PAUSE: Duration = Duration::from_secs(30);
 
+/// One in so many points may be one that no run came to.
+const MOST: usize = 33;
+
 /// The points of one step.
 #[derive(Default)]
 struct Row {
     step: String,
     points: usize,
     killed: usize,
+    leaving: usize,
     unreached: usize,
-    in_again: usize,
-    stays_out: usize,
+    is_in: usize,
+    on_lease: usize,
+    unproven: usize,
     wrong: usize,
 }
 
@@ -54,6 +60,12 @@ impl Table {
         }
     }
 
+    /// The points of a run, as `--only` takes them.
+    pub(crate) fn list<'a>(&self, sweep: Sweep, points: impl Iterator<Item = &'a Point>) {
+        let lines: Vec<_> = points.map(|point| format!("{sweep}/{point}")).collect();
+        self.terminal.print(&lines);
+    }
+
     /// A run was recorded.
     pub(crate) fn planned(&mut self, sweep: Sweep, calls: usize, points: usize, chosen: &[Point]) {
         let line =
@@ -80,7 +92,7 @@ impl Table {
             self.told = Instant::now();
             let line = format!(
                 "{} of {} points, {} wrong, after {}",
-                self.sum(|row| row.in_again + row.stays_out + row.wrong),
+                self.sum(|row| row.is_in + row.on_lease + row.unproven + row.wrong),
                 self.sum(|row| row.points),
                 self.wrong.len(),
                 time(self.begun.elapsed())
@@ -92,12 +104,12 @@ impl Table {
     fn tried(&mut self, sweep: Sweep, trial: &Trial) {
         self.slowest = self.slowest.max(trial.took);
         let row = self.row(sweep, &trial.point.step);
-        if trial.at.is_some() {
-            row.killed += 1;
-        } else {
-            row.unreached += 1;
+        match &trial.at {
+            Some(at) if at.step == trial.point.step => row.killed += 1,
+            Some(_) => row.leaving += 1,
+            None => row.unreached += 1,
         }
-        match (&trial.wrong, trial.recovery) {
+        match (&trial.wrong, trial.end) {
             (Some(wrong), _) => {
                 row.wrong += 1;
                 let at = trial.at.as_ref().map_or_else(|| "never came there".to_owned(), |at| format!("at {at}"));
@@ -105,8 +117,10 @@ impl Table {
                     format!("scripts/sweep --only {}/{}:{}", sweep.name(), trial.point.step, trial.point.number);
                 self.complain(format!("{} {}, killed {at}: {wrong}\n  again: {again}", sweep.name(), trial.point));
             }
-            (None, Some(0)) => row.in_again += 1,
-            (None, _) => row.stays_out += 1,
+            (None, Some(End::In)) => row.is_in += 1,
+            (None, Some(End::OnLease)) => row.on_lease += 1,
+            (None, Some(End::Unproven)) => row.unproven += 1,
+            (None, None) => {}
         }
     }
 
@@ -133,8 +147,8 @@ impl Table {
     /// What came of every step, and what went wrong.
     pub(crate) fn finish(&self) {
         let head = format!(
-            "{:<22}{:<18}{:>8}{:>8}{:>12}{:>10}{:>10}{:>8}",
-            "run", "step", "points", "killed", "unreached", "in again", "stays out", "wrong"
+            "{:<22}{:<18}{:>8}{:>8}{:>10}{:>11}{:>8}{:>10}{:>10}{:>8}",
+            "run", "step", "points", "killed", "leaving", "unreached", "in", "on lease", "unproven", "wrong"
         );
         let mut lines = vec![String::new(), self.terminal.paint(Style::Bold, &head)];
         for part in &self.parts {
@@ -144,19 +158,25 @@ impl Table {
             step: String::new(),
             points: self.sum(|row| row.points),
             killed: self.sum(|row| row.killed),
+            leaving: self.sum(|row| row.leaving),
             unreached: self.sum(|row| row.unreached),
-            in_again: self.sum(|row| row.in_again),
-            stays_out: self.sum(|row| row.stays_out),
+            is_in: self.sum(|row| row.is_in),
+            on_lease: self.sum(|row| row.on_lease),
+            unproven: self.sum(|row| row.unproven),
             wrong: self.sum(|row| row.wrong),
         };
         lines.push(self.line("all", &total));
         lines.push(format!(
-            "{} requests, {}, the slowest point {:.1} s",
+            "leaving: the step had fewer polls than the recorded one, and the run was killed as it left it\n\
+             {} requests, {}, the slowest point {:.1} s",
             number(self.requests),
             time(self.begun.elapsed()),
             self.slowest
         ));
         self.terminal.print(&lines);
+        if total.unreached * MOST > total.points {
+            self.terminal.print(&["too many points were not come to".to_owned()]);
+        }
         if !self.wrong.is_empty() {
             self.terminal.print(&[String::new(), self.terminal.paint(Style::Bold, "wrong:")]);
             self.terminal.print(&self.wrong);
@@ -166,20 +186,24 @@ impl Table {
     fn line(&self, run: &str, row: &Row) -> String {
         let style = if row.wrong == 0 { Style::Green } else { Style::Red };
         format!(
-            "{run:<22}{:<18}{:>8}{:>8}{:>12}{:>10}{:>10}{}",
+            "{run:<22}{:<18}{:>8}{:>8}{:>10}{:>11}{:>8}{:>10}{:>10}{}",
             row.step,
             row.points,
             row.killed,
+            row.leaving,
             row.unreached,
-            row.in_again,
-            row.stays_out,
+            row.is_in,
+            row.on_lease,
+            row.unproven,
             self.terminal.paint(style, &format!("{:>8}", row.wrong))
         )
     }
 
-    /// Whether every point was tried and ended well.
+    /// Whether every point was tried and ended well, and nearly all were come to.
     pub(crate) fn is_clean(&self) -> bool {
-        let tried = self.sum(|row| row.in_again + row.stays_out);
-        self.wrong.is_empty() && tried > 0 && tried == self.sum(|row| row.points)
+        let points = self.sum(|row| row.points);
+        let tried = self.sum(|row| row.is_in + row.on_lease + row.unproven);
+        let unreached = self.sum(|row| row.unreached);
+        self.wrong.is_empty() && tried > 0 && tried == points && unreached * MOST <= points
     }
 }

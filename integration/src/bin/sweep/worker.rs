@@ -43,8 +43,7 @@ impl Worker {
         heard(match order {
             Order::Record(sweep) => Report::Ended { sweep: *sweep, requests: Err(wrong) },
             Order::Strike(sweep, point) => {
-                let trial =
-                    Trial { point: point.clone(), at: None, run: None, recovery: None, wrong: Some(wrong), took: 0.0 };
+                let trial = Trial { wrong: Some(wrong), ..Trial::of(point) };
                 Report::Tried { sweep: *sweep, trial: Box::new(trial) }
             }
         });
