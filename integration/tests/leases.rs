@@ -22,6 +22,7 @@ use integration::wait;
 use integration::world::{Builder, Redirects, World};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use pitstop::keeper::seat::Seat;
 use tempfile::TempDir;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -73,11 +74,16 @@ fn is_out(world: &World, haproxy: &Haproxy) -> bool {
     world.servers(0).iter().all(|server| haproxy.status(server) == "MAINT")
 }
 
-/// The keeper of `webA` that lives now.
+/// The keeper of `webA` that lives now. It sits before it has written down who it is.
 fn keeper(world: &World) -> Option<i32> {
-    let folder = world.pitstop.state().join("apps/webA");
-    let pid = fs::read_to_string(folder.join("keeper")).ok()?.trim().parse().ok()?;
-    wait::is_running(pid).then_some(pid)
+    let written = || {
+        let text = fs::read_to_string(world.pitstop.state().join("apps/webA/keeper")).ok()?;
+        text.trim().parse().ok().filter(|pid| wait::is_running(*pid))
+    };
+    wait::until("who the keeper is", SOON, || match Seat::is_taken(&world.pitstop.state(), "webA") {
+        true => written().map(Some),
+        false => Some(None),
+    })
 }
 
 fn diary(world: &World) -> String {
