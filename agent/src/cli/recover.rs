@@ -96,7 +96,7 @@ pub(super) async fn before_a_run(
     display: &mut Aside,
     interrupt: &Interrupt,
 ) -> Result<Option<Report>, CliError> {
-    if Claim::holder(&arguments.state_dir, app.name.as_str()).is_some() {
+    if holder(arguments, app, interrupt).await.is_some() {
         return Ok(None);
     }
     // A journal that can't be believed is the preflight's to tell.

@@ -13,7 +13,7 @@ use crate::config;
 use crate::config::settings::App;
 use crate::engine::fault;
 use crate::haproxy::StatRow;
-use crate::journal::{self, Claim, History, Lease};
+use crate::journal::{self, Claim, History, JournalError, Lease};
 use crate::keeper::duty::Duty;
 use crate::keeper::seat::Seat;
 use crate::rotation::admin::Admin;
@@ -124,9 +124,12 @@ async fn look(app: &App, arguments: &Arguments) -> AppStatus {
     };
     let name = app.name.as_str();
     // A journal that can't be believed is a matter for a person.
-    let (run, history, unreadable) = match journal::history(&arguments.state_dir, name) {
+    let (run, history, damaged) = match journal::history(&arguments.state_dir, name) {
         Ok(history) => (run_of(name, &history, &arguments.state_dir), history, false),
-        Err(error) => (Some(format!("unknown: {}", fault::chain(&error))), History::default(), true),
+        Err(error) => {
+            let damaged = matches!(error, JournalError::Damaged { .. });
+            (Some(format!("unknown: {}", fault::chain(&error))), History::default(), damaged)
+        }
     };
     // It has run out when nothing is left, not in its last second.
     let seconds = |left: Duration| left.as_secs() + u64::from(left.subsec_nanos() > 0);
@@ -153,7 +156,7 @@ async fn look(app: &App, arguments: &Arguments) -> AppStatus {
         lease,
         owing,
         keeper,
-        stuck: is_stuck || unreadable,
+        stuck: is_stuck || damaged,
     }
 }
 

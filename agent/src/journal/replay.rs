@@ -116,7 +116,8 @@ impl Last {
     /// Where it stands, by the outcomes of its steps; the step is that which was begun last, or follows.
     pub fn state(&self, policy: &Policy) -> Option<Run> {
         let begin = self.begin()?;
-        let mut run = begin.recovers.map_or_else(|| Run::new(begin.goal), |recovers| recovers.from);
+        let born = begin.recovers.map_or_else(|| Run::new(begin.goal), |recovers| recovers.from);
+        let mut run = born;
         for (index, record) in self.records.iter().enumerate() {
             match *record {
                 Record::StepIntent { step } => run.step = Some(step),
@@ -131,7 +132,7 @@ impl Last {
                 _ => {}
             }
         }
-        Some(run)
+        Some(if self.ended() { run } else { run.died(&born) })
     }
 
     pub(super) fn announced_an_act(&self) -> bool {

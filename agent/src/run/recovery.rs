@@ -15,6 +15,14 @@ pub struct Death {
 }
 
 impl Run {
+    /// What this run, which was `born` so and died, leaves to be recovered. A recovery that could not begin leaves what it was to
+    /// recover.
+    #[must_use]
+    pub fn died(self, born: &Self) -> Self {
+        let could_not_begin = matches!(self.ending, Ending::Refused | Ending::Held);
+        if could_not_begin && self.goal == Goal::Recover { *born } else { self }
+    }
+
     /// The run that finishes or undoes this one, which died.
     ///
     /// | it died | the recovery |

@@ -14,7 +14,8 @@ fn a_damaged_journal_is_moved_away() {
     let journal = Path::new("/var/lib/pitstop/apps/web/journal");
     let mut bytes = fs::read(journal).unwrap();
     let second_line = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
-    bytes[second_line] ^= 1;
+    // Behind the checksum and its blank.
+    bytes[second_line + 9] ^= 1;
     fs::write(journal, bytes).unwrap();
     page.run_rest(&scene);
     scene.assert_in();

@@ -90,6 +90,17 @@ fn a_run_that_died_is_interrupted_until_a_recovery_has_ended() {
 }
 
 #[test]
+fn a_recovery_that_could_not_begin_and_died_forgets_nothing() {
+    let world = World::new();
+    world.run("one", asked(Goal::Restart).into_iter().chain(until(Step::Drain)));
+    let recovers = Some(Recovers { run: "one".into(), from: recovery(&world.history()) });
+    let refused = Record::StepOutcome { step: Step::Claim, outcome: Outcome::Failed, why: None };
+    // Its end could not be written.
+    world.run("two", begin(Goal::Recover, recovers, None).into_iter().chain([refused]));
+    assert_eq!(recovery(&world.history()).first_step(), Step::Undo);
+}
+
+#[test]
 fn an_undo_of_a_run_comes_back_to_what_was_owed_before_it() {
     let world = World::new();
     world.run("stays out", asked(Goal::Restart).into_iter().chain(until(Step::Soften)).chain([end(Ending::StaysOut)]));

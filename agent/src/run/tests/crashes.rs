@@ -63,6 +63,7 @@ fn story(mut run: Run, policy: &Policy, events: &[Event]) -> Story {
     // What is owing was left by a run that acted, and perhaps signalled.
     let owing = run.goal == Goal::Recover;
     let (mut life, mut acted, mut signalled) = (0, owing, owing);
+    let mut born = run;
     let more = std::iter::repeat(Event::Comes(Outcome::Done));
     for event in events.iter().copied().chain(more).take(ENOUGH * LIVES) {
         let Some(step) = run.step else { break };
@@ -82,7 +83,8 @@ fn story(mut run: Run, policy: &Policy, events: &[Event]) -> Story {
             Event::Comes(outcome) => run = run.after(outcome, policy),
             Event::Dies { rebooted, .. } => {
                 life += 1;
-                run = run.recovery(Death { acted, signalled, rebooted });
+                run = run.died(&born).recovery(Death { acted, signalled, rebooted });
+                born = run;
             }
         }
     }
@@ -167,7 +169,12 @@ proptest! {
                 prop_assert!(after.iter().any(|taken| taken.step == Step::Alert));
             }
             // A recovery that may not even begin leaves the debt in the journal, and its exit code says so.
-            Ending::Refused | Ending::Held => prop_assert!(after.iter().any(|taken| taken.life > after[0].life)),
+            Ending::Refused | Ending::Held => {
+                let own = taken.iter().filter(|step| step.life == taken[taken.len() - 1].life);
+                let begins = |step| matches!(step, Step::Preflight | Step::Claim);
+                prop_assert!(own.clone().any(|taken| begins(taken.step) && taken.outcome != Some(Outcome::Done)));
+                prop_assert!(after[0].life < taken[taken.len() - 1].life);
+            }
         }
     }
 }
