@@ -45,6 +45,9 @@ impl Run {
                 run.proving(Ending::StaysOut)
             }
             Some(Step::Preflight | Step::Claim) if self.goal == Goal::Recover => run,
+            None | Some(Step::Release) if matches!(self.ending, Ending::Refused | Ending::Held) => {
+                Self { ending: Ending::Undone, ..from(Step::Release) }
+            }
             None | Some(Step::Release) => from(Step::Release),
             Some(step @ (Step::PullBack | Step::Alert)) => from(step),
             Some(Step::PutBack | Step::AwaitIn) => {

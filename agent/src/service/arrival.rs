@@ -49,6 +49,15 @@ impl Starter<'_> {
         }
     }
 
+    /// Whether it may still bring the app though it failed: something that it started lives. What an interrupted run has left has ended
+    /// only with all that.
+    async fn may_yet(&self, before: &Before) -> bool {
+        match self {
+            Self::Child(child) => child.has_left_something(&before.old).await.unwrap_or(true),
+            Self::Left(_) => false,
+        }
+    }
+
     async fn brought(&self, process: Process) -> bool {
         match self {
             Self::Child(child) => child.brought(process),
@@ -69,7 +78,7 @@ pub(super) enum Origin {
 /// Why the wait ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Missed {
-    /// The command failed, and after [`SETTLE`] there is nothing new.
+    /// The command failed, nothing that it started lives, and after [`SETTLE`] there is nothing new.
     #[error("the command failed")]
     Failed,
     /// A process that the pid file names has ended, and for [`SETTLE`] nothing has come in its place.
@@ -134,7 +143,7 @@ pub(super) async fn arrival(
         }
         if fresh.is_none() && ended == Some(false) {
             let since = *failed.get_or_insert(now);
-            if now - since >= SETTLE {
+            if now - since >= SETTLE && !starter.may_yet(before).await {
                 return Err(not_arrived(Missed::Failed, found.err()));
             }
         }

@@ -11,6 +11,7 @@ use nix::unistd::{AccessFlags, access};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
+use super::family::{blocking, unreadable};
 use super::mark::{Mark, Purpose};
 use super::{Note, Notify, ServiceError};
 use crate::config::settings::Label;
@@ -186,6 +187,20 @@ impl Child {
         process == self.process
             || self.mark.is_on(process.pid)
             || process::ancestors_of(process.pid).is_ok_and(|above| above.contains(&self.process.pid))
+    }
+
+    /// Whether anything that it started lives, but for `old` and what descends from those, which an earlier attempt may have started.
+    pub(super) async fn has_left_something(&self, old: &[Process]) -> Result<bool, ServiceError> {
+        let (mark, old) = (self.mark.clone(), old.to_vec());
+        blocking(move || {
+            let mut left = mark.carriers().map_err(unreadable)?;
+            for old in old {
+                let below = process::descendants_of(old.pid).map_err(unreadable)?;
+                left.retain(|process| *process != old && !below.contains(process));
+            }
+            Ok(!left.is_empty())
+        })
+        .await
     }
 
     /// How it ended; `None` while it runs.

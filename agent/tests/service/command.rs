@@ -40,6 +40,15 @@ fn every_restart_brings_a_new_process_whatever_the_exit_code() {
 }
 
 #[test]
+fn an_app_that_a_command_started_before_it_failed_may_take_its_time() {
+    in_world(async |world| {
+        let slow = world.script("slow", &format!("sleep 3; {APP}")).remove(0);
+        let service = service(world, &world.script("restart", &format!("{slow} &\nexit 1")));
+        world.apply(&service, 20).await.unwrap();
+    });
+}
+
+#[test]
 fn a_command_that_says_it_did_and_did_not_is_not_believed() {
     in_world(async |world| {
         let main = world.apply(&service(world, &restart(world, "")), 10).await.unwrap();

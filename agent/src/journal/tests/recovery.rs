@@ -101,6 +101,16 @@ fn a_recovery_that_could_not_begin_and_died_forgets_nothing() {
 }
 
 #[test]
+fn a_refused_run_whose_end_could_not_be_written_has_nothing_undone() {
+    let world = World::new();
+    let outcome = |step, outcome| Record::StepOutcome { step, outcome, why: None };
+    let steps = [outcome(Step::Claim, Outcome::Failed), outcome(Step::Release, Outcome::Done)];
+    world.run("one", asked(Goal::Restart).into_iter().chain(steps));
+    let recovery = recovery(&world.history());
+    assert_eq!((recovery.first_step(), recovery.ending), (Step::Release, Ending::Undone));
+}
+
+#[test]
 fn an_undo_of_a_run_comes_back_to_what_was_owed_before_it() {
     let world = World::new();
     world.run("stays out", asked(Goal::Restart).into_iter().chain(until(Step::Soften)).chain([end(Ending::StaysOut)]));
