@@ -149,7 +149,9 @@ fn a_lease_that_ran_out_while_nobody_kept_it_is_ended_by_recover() {
         scene.world.pitstop.run(&["status", "webA"]).stdout.contains("ran out").then_some(())
     });
     assert!(scene.is_out());
-    scene.world.pitstop.run(&["recover", "webA"]).assert_code(0).assert_says(&["has run out"]);
+    let recovered = scene.world.pitstop.run(&["--output", "json", "recover", "webA"]);
+    let last = recovered.assert_code(0).assert_says(&["has run out"]).events().pop().unwrap();
+    assert_eq!((&last["event"], &last["exit_code"]), (&"recovered".into(), &0.into()));
     assert!(scene.is_in() && keeper(&scene.world).is_none());
     scene.assert_nothing_failed();
 }
@@ -428,4 +430,48 @@ fn a_dry_run_tells_the_lease_and_a_time_that_is_none_is_refused() {
         world.pitstop.run(&["out", "webA", "--for", time]).assert_code(2);
     }
     assert!(keeper(&world).is_none() && is_in(&world, &world.haproxy));
+}
+
+#[test]
+fn an_app_that_is_renamed_while_it_is_out_is_not_forgotten() {
+    let scene = Scene::new(World::builder());
+    scene.world.pitstop.run(&["out", "webA"]).assert_code(0);
+    scene.world.pitstop.replace("[apps.webA", "[apps.renamed");
+    for command in ["status", "recover"] {
+        let outcome = scene.world.pitstop.run(&[command]);
+        outcome.assert_code(7).assert_says(&["webA is out or owing", "Give it that name again"]);
+    }
+    scene.world.pitstop.replace("[apps.renamed", "[apps.webA");
+    scene.world.pitstop.run(&["in", "webA"]).assert_code(0);
+    scene.world.pitstop.run(&["recover"]).assert_code(0);
+    scene.assert_nothing_failed();
+}
+
+/// Undone without it, it would be out for good, and nobody would know.
+#[test]
+fn an_entry_that_the_configuration_has_lost_since_it_was_taken_out_is_not_forgotten() {
+    let scene = Scene::new(World::builder().balancers(2));
+    let pitstop = &scene.world.pitstop;
+    let _sticky = Held::conversation(scene.world.frontend(), "SERVER=A");
+    let mut run = pitstop.start(&["--output", "json", "restart", "webA"]);
+    run.wait_for_step("drain");
+    run.signal(Signal::SIGKILL);
+    run.wait();
+    pitstop.replace("backups = [\"srvs/bkpA\"]", "");
+    for command in ["recover", "restart", "in"] {
+        let outcome = pitstop.run(&[command, "webA"]);
+        outcome.assert_code(3).assert_says(&["srvs/bkpA on lb1 was taken out for webA", "put it back into `backups`"]);
+    }
+    pitstop.run(&["status", "webA"]).assert_code(7);
+    assert!(scene.is_out());
+    // Somebody takes the second way: it is no longer this app's.
+    scene.world.haproxy.set_state("srvs/bkpA", "ready");
+    pitstop.run(&["recover", "webA"]).assert_code(3).assert_says(&["srvs/bkpA on lb2"]);
+    let (socket, config) = (scene.world.haproxy.socket(), scene.world.haproxy.config_file());
+    scene.world.tell_of_balancers(&format!("[balancers.lb1]\nsocket = {socket:?}\nconfig = {config:?}"));
+    // By us or by the keeper, which has been refused until now.
+    pitstop.run(&["recover", "webA"]).assert_code(0);
+    assert!(scene.is_in());
+    wait_until_kept_no_more(&scene.world);
+    scene.assert_nothing_failed();
 }

@@ -94,7 +94,7 @@ fn a_run_that_was_stopped_at_once_is_not_finished_by_the_keeper_of_its_lease() {
     run.signal(Signal::SIGINT);
     run.wait().assert_code(7);
     wait::until("the keeper leaves it alone", SOON, || (!wait::is_running(keeper)).then_some(()));
-    world.pitstop.run(&["status", "webA"]).assert_says(&["was INTERRUPTED"]);
+    world.pitstop.run(&["status", "webA"]).assert_code(7).assert_says(&["was INTERRUPTED"]);
     // By hand it is finished, and kept out again.
     world.pitstop.run(&["recover", "webA"]).assert_code(0).assert_says(&["was interrupted: its restart is finished"]);
     world.pitstop.run(&["status", "webA"]).assert_code(0).assert_says(&["lease: out by", "keeper: at work"]);

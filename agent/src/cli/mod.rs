@@ -12,6 +12,7 @@ mod progress;
 mod receipt;
 mod recover;
 mod status;
+mod unconfigured;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,7 @@ use super::args::Arguments;
 use super::aside::{self, Aside};
 use super::check::chosen;
 use super::pit_stop::{conclude, display, told_to_stop, who};
-use super::{CliError, keep, printer};
+use super::{CliError, keep, printer, unconfigured};
 use crate::config;
 use crate::config::settings::App;
 use crate::engine::interrupt::Interrupt;
@@ -38,6 +38,9 @@ pub(super) async fn run(arguments: &Arguments, names: &[String]) -> Result<ExitC
         worst = worst.max(code);
         keep::leave_behind(arguments, app).await;
     }
+    if names.is_empty() && unconfigured::told(arguments, &settings) {
+        worst = worst.max(Ending::Stuck.exit_code());
+    }
     Ok(ExitCode::from(worst))
 }
 
@@ -47,7 +50,7 @@ async fn recover(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Res
     // First what died; what was owing before that is paid by a run of its own.
     loop {
         if let Some(holder) = holder(arguments, app, interrupt).await {
-            say(arguments, app, &format!("nothing to recover: {holder}"), Ending::Held);
+            say(arguments, app, &format!("nothing to recover: {holder}"), Ending::Held.exit_code());
             return Ok(Ending::Held.exit_code());
         }
         let Some(recovery) = Recovery::of(app, &arguments.state_dir)? else { break };
@@ -67,19 +70,24 @@ async fn recover(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Res
             aside::say_last(move || conclude(&report));
         }
         let first = recovered.replace(ending).is_none();
-        if !(died && first) || interrupt.is_asked() {
+        if !(died && first) || ending == Ending::Refused || interrupt.is_asked() {
             break;
         }
     }
     holder(arguments, app, interrupt).await;
     let owing = Recovery::of(app, &arguments.state_dir)?.is_some();
+    let code = recovered.filter(|_| owing).map_or(0, Ending::exit_code);
     match (recovered, on_lease(arguments, app)?.filter(|_| !owing)) {
-        (None, None) => say(arguments, app, "nothing is owing", Ending::Done),
-        (None, Some(lease)) => say(arguments, app, &format!("nothing is owing; {lease}"), Ending::Done),
-        (Some(_), Some(lease)) => say(arguments, app, &lease, Ending::Done),
+        (None, None) => say(arguments, app, "nothing is owing", code),
+        (None, Some(lease)) => say(arguments, app, &format!("nothing is owing; {lease}"), code),
+        (Some(_), Some(lease)) => say(arguments, app, &lease, code),
+        // People have read how the run ended; a program also reads that it was all.
+        (Some(_), None) if arguments.is_json() => {
+            say(arguments, app, if owing { "something is still owing" } else { "nothing is owing" }, code);
+        }
         (Some(_), None) => {}
     }
-    Ok(recovered.filter(|_| owing).map_or(0, Ending::exit_code))
+    Ok(code)
 }
 
 /// That nothing is owing does not mean that the app is in.
@@ -156,9 +164,10 @@ async fn perform(
         .await)
 }
 
-fn say(arguments: &Arguments, app: &App, what: &str, ending: Ending) {
+fn say(arguments: &Arguments, app: &App, what: &str, exit_code: u8) {
     if arguments.is_json() {
-        let event = serde_json::json!({"event": "recovered", "app": app.name.as_str(), "what": what, "exit_code": ending.exit_code()});
+        let event =
+            serde_json::json!({"event": "recovered", "app": app.name.as_str(), "what": what, "exit_code": exit_code});
         printer::out(&event.to_string());
     } else {
         printer::out(&format!("{}: {}", app.name, printer::escape(what)));

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::args::Arguments;
 use super::check::chosen;
-use super::{CliError, printer};
+use super::{CliError, printer, unconfigured};
 use crate::config;
 use crate::config::settings::App;
 use crate::engine::fault;
@@ -42,6 +42,8 @@ struct AppStatus {
     keeper: Option<KeeperStatus>,
     /// Whether it needs a person.
     stuck: bool,
+    /// Whether a run died and was not recovered since.
+    interrupted: bool,
 }
 
 #[derive(Serialize)]
@@ -80,19 +82,20 @@ struct ServerStatus {
     weight: Option<u32>,
 }
 
-/// Shows some apps, or all; exit code 7 while one needs a person.
+/// Shows some apps, or all; exit code 7 while one needs a person, be it to type `recover`.
 pub(super) async fn run(arguments: &Arguments, names: &[String]) -> Result<ExitCode, CliError> {
     let settings = config::load(&arguments.config)?;
     let mut stuck = false;
     for app in chosen(&settings, names)? {
         let status = look(app, arguments).await;
-        stuck |= status.stuck;
+        stuck |= status.stuck || status.interrupted;
         if arguments.is_json() {
             printer::out(&serde_json::json!(status).to_string());
         } else {
             print(&status);
         }
     }
+    stuck |= names.is_empty() && unconfigured::told(arguments, &settings);
     Ok(if stuck { ExitCode::from(Ending::Stuck.exit_code()) } else { ExitCode::SUCCESS })
 }
 
@@ -136,7 +139,8 @@ async fn look(app: &App, arguments: &Arguments) -> AppStatus {
     let lease = history.lease.clone().map(|lease| LeaseStatus { seconds_left: lease.left().map(seconds), lease });
     // A run that goes on just now is no debt.
     let is_held = Claim::is_held(&arguments.state_dir, name);
-    let ended = !is_held && history.interrupted().is_none();
+    let interrupted = !is_held && history.interrupted().is_some();
+    let ended = !is_held && !interrupted;
     let owing = if ended { owing(name, &history, &balancers) } else { None };
     let is_stuck = ended && history.debt.as_ref().is_some_and(|debt| debt.ending == Ending::Stuck);
     let keeper = match Duty::of(&history) {
@@ -157,6 +161,7 @@ async fn look(app: &App, arguments: &Arguments) -> AppStatus {
         owing,
         keeper,
         stuck: is_stuck || damaged,
+        interrupted,
     }
 }
 
@@ -220,7 +225,13 @@ fn run_of(name: &str, history: &History, state_dir: &Path) -> Option<String> {
         return Some(holder.map_or_else(|| "a run has just begun".to_owned(), |holder| holder.to_string()));
     }
     if let Some(run) = history.interrupted() {
-        return Some(format!("{} was INTERRUPTED: `pitstop recover {name}` finishes or undoes it", run.run));
+        let asked = history.asked().unwrap_or(run).begin();
+        let by = asked.map(|begin| {
+            let reason = begin.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            format!(" by {}{reason}", begin.who)
+        });
+        let (run, by) = (&run.run, by.unwrap_or_default());
+        return Some(format!("{run}{by} was INTERRUPTED: `pitstop recover {name}` finishes or undoes it"));
     }
     let last = history.last()?;
     Some(format!("{} ended: {}", last.run, last.ending()?.name()))
@@ -315,10 +326,10 @@ mod tests {
         assert_eq!(shown(), None);
         let act = Record::ActIntent { on: "lb1".into(), what: "act".into() };
         written("one", &[begin(Goal::Restart), act]);
-        assert!(shown().unwrap().starts_with("one was INTERRUPTED"));
+        assert!(shown().unwrap().starts_with("one by me was INTERRUPTED"));
         // A recovery that was refused has changed nothing.
         written("two", &[begin(Goal::Recover), Record::End { ending: Ending::Refused, out: false }]);
-        assert!(shown().unwrap().starts_with("one was INTERRUPTED"));
+        assert!(shown().unwrap().starts_with("one by me was INTERRUPTED"));
         let holder = Holder {
             pid: 1,
             run: "three".into(),

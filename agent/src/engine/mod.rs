@@ -11,6 +11,7 @@
 //! | `back` | ready, put back, await in, undo, pull back |
 //! | `watch` | what a reload has undone is done again, beside every step while the app is out |
 //! | [`recover`] | where a run that died, or left something owing, goes on |
+//! | `unnamed` | preflight: what is out under a name that the configuration has lost |
 //! | [`log`] | journal and events, in this order |
 //! | [`interrupt`] | Ctrl-C and signals |
 
@@ -27,6 +28,7 @@ mod plan;
 pub mod preflight;
 pub mod recover;
 mod restart;
+mod unnamed;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -244,6 +246,8 @@ impl<'a> Engine<'a> {
                     let outcome = if step == Step::Restart { Outcome::Untouched } else { Outcome::Failed };
                     return Err(Fault::from(error).with_outcome(outcome));
                 }
+                // A release does nothing that would have to be known.
+                Err(error) if step == Step::Release => self.log.remark(error.to_string()),
                 Err(error) => self.log.lose(&error),
                 Ok(()) => {}
             }

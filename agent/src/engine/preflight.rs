@@ -88,6 +88,11 @@ impl Engine<'_> {
             return Err(ClaimError::Held(Some(holder)).into());
         }
         let findings = self.inspect().await;
+        self.refuse_errors(findings)
+    }
+
+    /// Warnings are told; errors refuse the run.
+    pub(super) fn refuse_errors(&self, findings: Vec<Finding>) -> Result<Outcome, Fault> {
         let errors: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
         if errors.is_empty() {
             let warnings = findings.into_iter().filter(|finding| finding.severity == Severity::Warning);
@@ -105,6 +110,10 @@ impl Engine<'_> {
         let mut findings = Vec::new();
         findings.extend(self.inspect_journal());
         findings.extend(self.inspect_balancers().await);
+        match self.inspect_unnamed().await {
+            Ok(unnamed) => findings.extend(unnamed),
+            Err(error) => findings.push(Finding::error(chain(&error), error.hint())),
+        }
         findings.extend(self.inspect_ports().await);
         let configs = Configs::read(&self.app.balancers);
         findings.extend(self.inspect_config(&configs));

@@ -146,7 +146,8 @@ impl Engine<'_> {
             ports.find().await?;
         }
         self.inspect_kills(&Configs::read(&self.app.balancers));
-        Ok(Outcome::Done)
+        let unnamed = self.inspect_unnamed().await?;
+        self.refuse_errors(unnamed)
     }
 
     /// Whether every balancer must be reached: an app that may be stopped once more must be known to be out, unless `unreachable` says

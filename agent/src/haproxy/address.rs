@@ -24,7 +24,7 @@ pub struct AddressError;
 
 impl Address {
     /// What to type in a shell to ask it something by hand.
-    pub(super) fn command(&self, line: &str) -> String {
+    pub fn command(&self, line: &str) -> String {
         match self {
             Self::Unix(path) => format!("echo '{line}' | socat - UNIX-CONNECT:{}", path.display()),
             Self::Tcp(address) => format!("echo '{line}' | socat - TCP:{address}"),

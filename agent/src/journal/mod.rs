@@ -16,12 +16,13 @@ mod writer;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
+use rustix::fs::statvfs;
 
 pub use claim::{Claim, ClaimError, Holder, Share};
 pub use debt::Debt;
 pub use lease::{Lease, Until};
 pub use record::{Entry, Found, Record, Recovers};
-pub use replay::{FoundAll, History, InSince, Last, history};
+pub use replay::{FoundAll, History, InSince, Last, history, unsettled};
 pub use writer::Journal;
 
 /// The folder of one app under the state directory.
@@ -29,7 +30,7 @@ pub fn app_dir(state_dir: &Path, app: &str) -> PathBuf {
     state_dir.join("apps").join(app)
 }
 
-/// Whether a run of `app` could write here; touches nothing.
+/// Whether a run of `app` could write here, with room for it; touches nothing.
 ///
 /// # Errors
 /// [`JournalError::Io`] with the folder, or its nearest one that is there, and why.
@@ -43,6 +44,12 @@ pub fn writable(state_dir: &Path, app: &str) -> Result<(), JournalError> {
     let looked = std::fs::metadata(there).and_then(|folder| match folder.is_dir() {
         true => access(there, AccessFlags::W_OK | AccessFlags::X_OK).map_err(std::io::Error::from),
         false => Err(std::io::ErrorKind::NotADirectory.into()),
+    });
+    let looked = looked.and_then(|()| {
+        let room = statvfs(there)?;
+        // Some file systems do not count their inodes, and tell 0 of 0.
+        let is_full = room.f_bfree == 0 || (room.f_ffree == 0 && room.f_files > 0);
+        if is_full { Err(rustix::io::Errno::NOSPC.into()) } else { Ok(()) }
     });
     looked.map_err(JournalError::io(there))
 }
@@ -78,14 +85,13 @@ impl JournalError {
     /// What to type next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Io { source, path } if source.kind() == std::io::ErrorKind::PermissionDenied => Some(format!(
-                "run as root, or give --state-dir (or PITSTOP_STATE_DIR) a folder of your own instead of {}",
-                path.display()
-            )),
-            Self::Io { path, .. } => Some(format!(
-                "see `ls -ld {0}` and `df {0}`; --state-dir (or PITSTOP_STATE_DIR) names another folder",
-                path.display()
-            )),
+            Self::Io { source, path } => Some(match source.kind() {
+                std::io::ErrorKind::PermissionDenied => "run as root".to_owned(),
+                std::io::ErrorKind::NotADirectory => {
+                    format!("is {} the one you mean? --state-dir (or PITSTOP_STATE_DIR) names it", path.display())
+                }
+                _ => format!("see `ls -ld {0}` and `df {0}`", path.display()),
+            }),
             Self::Damaged { path, .. } => Some(format!(
                 "read it (`cat {0}`), compare with `pitstop status`, then move it away (`mv {0} {0}.damaged`)",
                 path.display()

@@ -90,12 +90,12 @@ impl Last {
         }
     }
 
-    /// What it was for; `None` where its first record could not be written.
+    /// What it was for.
     pub fn goal(&self) -> Option<Goal> {
         self.begin().map(|begin| begin.goal)
     }
 
-    /// How it began; `None` where its first record could not be written.
+    /// How it began.
     pub fn begin(&self) -> Option<Begin> {
         self.records.iter().find_map(|record| match record.clone() {
             Record::Begin { goal, who, reason, boot_id, until, recovers } => {
@@ -187,10 +187,29 @@ pub fn history(state_dir: &Path, app: &str) -> Result<History, JournalError> {
     Ok(history)
 }
 
+/// The apps of which anything is owing, leased out or interrupted, by their folders under the state directory; also those whose journal can't
+/// be read.
+pub fn unsettled(state_dir: &Path) -> Vec<String> {
+    let folders = std::fs::read_dir(state_dir.join("apps")).into_iter().flatten().flatten();
+    let mut names: Vec<_> = folders.filter_map(|folder| folder.file_name().into_string().ok()).collect();
+    names.retain(|app| history(state_dir, app).map_or(true, |history| !history.is_settled()));
+    names.sort();
+    names
+}
+
 impl History {
+    /// Whether nothing is owing, leased out or interrupted.
+    pub fn is_settled(&self) -> bool {
+        self.debt.is_none() && self.lease.is_none() && self.interrupted().is_none()
+    }
+
     fn add(&mut self, entry: Entry) {
         if let Some(last) = self.chain.last_mut().filter(|last| last.run == entry.run) {
             last.records.push(entry.record);
+            return;
+        }
+        // What has no beginning is no run.
+        if !matches!(entry.record, Record::Begin { .. }) {
             return;
         }
         self.settle();

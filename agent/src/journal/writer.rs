@@ -50,12 +50,15 @@ impl Journal {
     /// Appends records; those that announce an act, and all before them, are on disk when this returns.
     ///
     /// It blocks the thread on purpose: nothing else of the run may happen before. After an error none of `records` is in the
-    /// journal, and a later call may succeed.
+    /// journal, and a later call may succeed; but nothing is written of a run whose beginning could not be.
     pub fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
         self.write(records).map_err(JournalError::io(&self.path))
     }
 
     fn write(&mut self, records: &[Record]) -> std::io::Result<()> {
+        if self.seq == 0 && !matches!(records.first(), None | Some(Record::Begin { .. })) {
+            return Err(std::io::Error::other("the run's beginning could not be written"));
+        }
         if self.torn {
             self.file.set_len(self.good)?;
             self.torn = false;
@@ -100,7 +103,7 @@ fn sync_dir(dir: &Path) -> Result<(), JournalError> {
 
 /// Sets a journal aside from which nothing is owed and nothing is to be finished. It serves as well if it can't be.
 fn set_aside(path: &Path, history: &History) {
-    if history.debt.is_some() || history.lease.is_some() || history.interrupted().is_some() {
+    if !history.is_settled() {
         return;
     }
     if let Err(error) = fs::rename(path, path.with_extension("1")) {

@@ -48,10 +48,12 @@ fn was_broken_off(run: &Last) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::fs::OpenOptions;
+    use std::io::Write as _;
     use std::time::Duration;
 
     use super::*;
-    use crate::journal::{Found, Journal, Record, Recovers, Until, history};
+    use crate::journal::{Entry, Found, Journal, Record, Recovers, Until, app_dir, history};
     use crate::process;
     use crate::run::{Goal, Run, Step};
 
@@ -94,8 +96,10 @@ mod tests {
         fn broken_off(&self) -> &Self {
             let run = history(self.0.path(), "web").unwrap().last().unwrap().run.clone();
             let why = None;
-            let interrupted = Record::StepOutcome { step: Step::Restart, outcome: Outcome::Interrupted, why };
-            Journal::open(self.0.path(), "web", &run).unwrap().append(&[interrupted]).unwrap();
+            let record = Record::StepOutcome { step: Step::Restart, outcome: Outcome::Interrupted, why };
+            let line = Entry { v: 1, seq: 9, run, at: "now".into(), record }.to_line().unwrap();
+            let path = app_dir(self.0.path(), "web").join("journal");
+            OpenOptions::new().append(true).open(path).unwrap().write_all(line.as_bytes()).unwrap();
             self
         }
 

@@ -1,6 +1,6 @@
 //! HAProxy's admin state: `drain`, `maint` and `ready` over an app's main and backup entries on one balancer.
 //!
-//! Here is what is looked at; [`ownership`] knows whose maintenance is whose, [`moves`] how entries are moved.
+//! Here is what is looked at; `ownership` knows whose maintenance is whose, `moves` how entries are moved.
 
 mod moves;
 mod ownership;

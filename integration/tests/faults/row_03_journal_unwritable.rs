@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use integration::netns;
 use integration::pitstop::{Outcome, Run};
-use integration::request::Pending;
+use integration::request::{Held, Pending};
 use integration::world::{Builder, World};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::Signal;
 
 use crate::scene::{Scene, Touchables, wait_for_journal, wait_for_new_process};
 
@@ -109,8 +110,33 @@ fn row_03_on_a_full_disk_every_run_is_refused_until_there_is_room() {
     let mount = Mount::small(&scene);
     mount.fill();
     assert_refused(&scene);
+    scene.run(&["check", "webA"]).assert_code(3).assert_says(&["no storage space"]);
     mount.empty();
     scene.run(&["restart", "webA"]).assert_code(0);
+    scene.assert_in();
+    scene.assert_nothing_failed();
+}
+
+/// Whatever of a recovery can't be written, the run that died is not forgotten.
+#[test]
+fn row_03_a_recovery_on_a_full_disk_is_refused_and_done_when_there_is_room() {
+    let scene = Scene::new(builder());
+    let mount = Mount::small(&scene);
+    let sticky = Held::conversation(scene.world.frontend(), "SERVER=A");
+    let old = scene.pid();
+    let mut run = scene.world.pitstop.start(&["--output", "json", "restart", "webA"]);
+    run.wait_for_step("drain");
+    run.signal(Signal::SIGKILL);
+    run.wait();
+    mount.fill();
+    // A page that is begun may still take some of its records.
+    let refused = scene.run(&["recover", "webA"]);
+    assert!(matches!(refused.code, Some(0 | 3)), "{refused:?}");
+    mount.empty();
+    scene.run(&["recover", "webA"]).assert_code(0);
+    scene.run(&["status", "webA"]).assert_code(0);
+    assert_eq!(scene.pid(), old);
+    drop(sticky);
     scene.assert_in();
     scene.assert_nothing_failed();
 }
@@ -251,7 +277,7 @@ fn row_03_an_app_that_was_stopped_is_started_also_where_that_can_not_be_written_
     // What could be written is whole.
     let text = fs::read_to_string(&journal).unwrap();
     assert!(text.ends_with('\n'), "{text}");
-    scene.run(&["status", "webA"]).assert_code(0).assert_says(&["INTERRUPTED"]);
+    scene.run(&["status", "webA"]).assert_code(7).assert_says(&["INTERRUPTED"]);
     scene.run(&["in", "webA"]).assert_code(0);
     scene.assert_nothing_failed();
 }

@@ -150,7 +150,7 @@ fn row_17_the_last_run_is_the_last_written_whatever_the_clock_said() {
     run.signal(Signal::SIGKILL);
     run.wait();
     request.assert_answered();
-    scene.run(&["status", "webA"]).assert_code(0).assert_says(&["INTERRUPTED"]);
+    scene.run(&["status", "webA"]).assert_code(7).assert_says(&["INTERRUPTED"]);
     scene.run(&["in", "webA"]).assert_code(0);
     let status = scene.run(&["status", "webA"]);
     assert!(!status.stdout.contains("INTERRUPTED"), "{}", status.stdout);

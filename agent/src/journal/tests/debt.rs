@@ -53,11 +53,9 @@ impl World {
         redirect: bool,
         rest: impl IntoIterator<Item = Record>,
     ) {
-        let begin =
-            Record::Begin { goal, who: "me".into(), reason: None, boot_id: "b".into(), until: None, recovers: None };
         let balancers = balancers(found);
         let found = Record::Found { balancers, redirect: Some(redirect), process: None };
-        let records: Vec<_> = [begin, found].into_iter().chain(rest).collect();
+        let records: Vec<_> = [begin(goal), found].into_iter().chain(rest).collect();
         Journal::open(self.0.path(), "web", run).unwrap().append(&records).unwrap();
     }
 
@@ -69,6 +67,10 @@ impl World {
     fn debt(&self) -> Option<Debt> {
         history(self.0.path(), "web").unwrap().debt
     }
+}
+
+fn begin(goal: Goal) -> Record {
+    Record::Begin { goal, who: "me".into(), reason: None, boot_id: "b".into(), until: None, recovers: None }
 }
 
 const AS_IT_WAS: &[Seen<'_>] = &[("srvs/webA", READY, 100), ("srvs/webA2", MAINT, 50)];
@@ -191,7 +193,10 @@ fn a_long_journal_is_folded_one_run_at_a_time() {
         |run, seq, record| Entry { v: 1, seq, run: format!("run {run}"), at: "t".into(), record }.to_line().unwrap();
     let act = |seq| Record::ActIntent { on: "lb1".into(), what: format!("set weight srvs/webA {seq}") };
     let end = || Record::End { ending: Ending::Undone, out: false };
-    let run = |run| (1..1000).map(move |seq| line(run, seq, act(seq))).chain([line(run, 1000, end())]);
+    let run = |run| {
+        let acts = (2..1000).map(move |seq| line(run, seq, act(seq)));
+        [line(run, 1, begin(Goal::Restart))].into_iter().chain(acts).chain([line(run, 1000, end())])
+    };
     let lines: String = (0..100).flat_map(run).collect();
     let path = app_dir(world.0.path(), "web").join("journal");
     OpenOptions::new().append(true).open(path).unwrap().write_all(lines.as_bytes()).unwrap();

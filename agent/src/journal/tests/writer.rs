@@ -1,12 +1,13 @@
 //! A full disk, and a journal that has grown large.
 
 use std::fs;
+use std::io::Write;
 use std::thread;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-use super::super::{Journal, Record, history};
+use super::super::{Entry, Journal, Record, history};
 use super::{journal_of, records};
 use crate::run::Ending;
 
@@ -40,12 +41,28 @@ fn a_full_disk_costs_the_records_that_were_refused_and_no_other() {
     thread::spawn(on_a_small_disk).join().unwrap();
 }
 
+#[test]
+fn a_run_whose_beginning_was_refused_leaves_nothing_that_hides_the_run_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    Journal::open(dir.path(), "web", "dies").unwrap().append(&records()).unwrap();
+    let mut journal = Journal::open(dir.path(), "web", "refused").unwrap();
+    // The disk had no room for its beginning.
+    journal.append(&records()[1..]).unwrap_err();
+    assert_eq!(history(dir.path(), "web").unwrap().last().unwrap().run, "dies");
+    // What was written before that was so counts no more.
+    let headless = Entry { v: 1, seq: 1, run: "headless".into(), at: "now".into(), record: records()[1].clone() };
+    let mut file = fs::OpenOptions::new().append(true).open(journal_of(&dir)).unwrap();
+    file.write_all(headless.to_line().unwrap().as_bytes()).unwrap();
+    assert_eq!(history(dir.path(), "web").unwrap().interrupted().unwrap().run, "dies");
+}
+
 /// A journal above 4 MiB whose last run ended so, or did not.
 fn large_journal(dir: &tempfile::TempDir, ending: Option<Ending>) {
     let mut journal = Journal::open(dir.path(), "web", "long").unwrap();
     let what = "x".repeat(64 << 10);
     let acts = (0..65).map(|_| Record::ActIntent { on: "lb1".into(), what: what.clone() });
-    let records: Vec<_> = acts.chain(ending.map(|ending| Record::End { ending, out: false })).collect();
+    let begin = records().into_iter().take(1);
+    let records: Vec<_> = begin.chain(acts).chain(ending.map(|ending| Record::End { ending, out: false })).collect();
     journal.append(&records).unwrap();
 }
 
