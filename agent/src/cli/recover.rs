@@ -1,7 +1,6 @@
 //! `recover`: finishes or undoes what died, and pays what is owing. The other commands that act do the first for their app.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use super::args::Arguments;
 use super::aside::{self, Aside};
@@ -12,16 +11,10 @@ use crate::config;
 use crate::config::settings::App;
 use crate::engine::interrupt::Interrupt;
 use crate::engine::recover::Recovery;
-use crate::engine::{Engine, Report, Request};
-use crate::journal::{self, Claim, Holder};
+use crate::engine::{self, Engine, Report, Request};
+use crate::journal::{self, Holder};
 use crate::keeper::refused;
-use crate::run::{Ending, Goal};
-
-/// How long another recovery of an app, such as its keeper's, is waited for: it does what we would do.
-const OTHERS: Duration = Duration::from_secs(60);
-
-/// How often that is looked at.
-const PAUSE: Duration = Duration::from_millis(20);
+use crate::run::Ending;
 
 /// Recovers some apps, or all: what is wrong with one does not keep the others from it. The exit code is 0 when nothing is owing then, and
 /// else that of the worst.
@@ -117,21 +110,15 @@ pub(super) async fn before_a_run(
     Ok((!may_go_on).then_some(report))
 }
 
-/// Who holds the app; another recovery of it is given time to end.
+/// Who holds the app, once no other recovery does.
 async fn holder(arguments: &Arguments, app: &App, interrupt: &Interrupt) -> Option<Holder> {
-    let deadline = Instant::now() + OTHERS;
-    let mut told = arguments.is_json();
-    loop {
-        let holder = Claim::holder(&arguments.state_dir, app.name.as_str())?;
-        if holder.goal != Goal::Recover || interrupt.is_asked() || Instant::now() >= deadline {
-            return Some(holder);
+    let is_json = arguments.is_json();
+    let tell = |waits: String| {
+        if !is_json {
+            aside::say_last(move || printer::err(&printer::escape(&waits)));
         }
-        if !std::mem::replace(&mut told, true) {
-            let holder = printer::escape(&holder.to_string());
-            aside::say_last(move || printer::err(&format!("waits for the recovery that is under way: {holder}")));
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
+    };
+    engine::holder(&arguments.state_dir, app.name.as_str(), interrupt, tell).await
 }
 
 /// At boot nobody reads what a recovery says.

@@ -1,15 +1,41 @@
 //! The ends of a run: the claim with what is found, and its release.
 
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use super::fault::chain;
+use super::interrupt::Interrupt;
 use super::{Engine, Fault};
 use crate::journal::{self, Claim, ClaimError, Holder, Journal, Record, Recovers, Until};
 use crate::process;
 use crate::run::{Goal, Outcome};
 
+/// How long another recovery of the app is waited for.
+const OTHERS: Duration = Duration::from_secs(60);
+
+/// How often that is looked at.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Who holds the app. A recovery of it, such as its keeper's, does what whoever comes would do first: it is waited for, 60 s at most, after
+/// `tell` was given the words for that.
+pub async fn holder(state_dir: &Path, app: &str, interrupt: &Interrupt, tell: impl FnOnce(String)) -> Option<Holder> {
+    let deadline = Instant::now() + OTHERS;
+    let mut tell = Some(tell);
+    loop {
+        let holder = Claim::holder(state_dir, app)?;
+        if holder.goal != Goal::Recover || interrupt.is_asked() || Instant::now() >= deadline {
+            return Some(holder);
+        }
+        if let Some(tell) = tell.take() {
+            tell(format!("waits for the recovery that is under way: {holder}"));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 impl Engine<'_> {
     /// Claims the app; then what is found is on disk before anything is changed.
     pub(super) async fn claim(&mut self) -> Result<Outcome, Fault> {
-        let app = self.app.name.as_str();
         let holder = Holder {
             pid: std::process::id(),
             run: self.log.run().to_owned(),
@@ -19,9 +45,8 @@ impl Engine<'_> {
             reason: self.request.reason.clone(),
             step: None,
         };
-        let claim = Claim::take(&self.request.state_dir, app, holder).await?;
-        self.is_as_it_was_looked_at()?;
-        self.log.open(Journal::open(&self.request.state_dir, app, self.log.run())?);
+        let claim = self.take(holder).await?;
+        self.log.open(Journal::open(&self.request.state_dir, self.app.name.as_str(), self.log.run())?);
         self.claim = Some(claim);
         self.log.record(Record::Begin {
             goal: self.request.goal,
@@ -60,10 +85,32 @@ impl Engine<'_> {
         Ok(Outcome::Done)
     }
 
-    /// Another run may have come in between the look into the journal and the claim; what it left is not what was looked at.
-    fn is_as_it_was_looked_at(&self) -> Result<(), Fault> {
+    /// Takes the claim for a run to which the last look still applies. Where a recovery came in between, such as the keeper's, that is
+    /// waited for, and all is looked at once more.
+    async fn take(&mut self, holder: Holder) -> Result<Claim, Fault> {
+        let deadline = Instant::now() + OTHERS;
+        loop {
+            let held = match Claim::take(&self.request.state_dir, self.app.name.as_str(), holder.clone()).await {
+                Ok(claim) if self.is_as_it_was_looked_at()? => return Ok(claim),
+                Ok(_) => ClaimError::Held(None),
+                Err(error @ ClaimError::Held(_)) => error,
+                Err(error) => return Err(error.into()),
+            };
+            let other = match &held {
+                ClaimError::Held(other) => other.as_ref().is_none_or(|other| other.goal == Goal::Recover),
+                _ => false,
+            };
+            if !other || self.recovery.is_some() || self.interrupt.is_asked() || Instant::now() >= deadline {
+                return Err(held.into());
+            }
+            self.preflight().await?;
+        }
+    }
+
+    /// Another run may have come in between the look into the journal and the claim.
+    fn is_as_it_was_looked_at(&self) -> Result<bool, Fault> {
         let now = journal::history(&self.request.state_dir, self.app.name.as_str())?;
-        if now.last() == self.last_run.as_ref() { Ok(()) } else { Err(ClaimError::Held(None).into()) }
+        Ok(now.last() == self.last_run.as_ref())
     }
 
     /// What undo is to restore, on disk.

@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use self::claim::holder;
 pub use self::fault::Fault;
 use self::interrupt::Interrupt;
 use self::log::Log;

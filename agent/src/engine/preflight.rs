@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::advice::Configs;
 use super::fault::chain;
-use super::{Engine, Fault};
+use super::{Engine, Fault, claim};
 use crate::config::settings::{Guard, RedirectDriver, Unlisted};
 use crate::haproxy::{ServerId, ServerState};
 use crate::journal::{self, Claim, ClaimError, Found};
@@ -83,8 +83,9 @@ impl Engine<'_> {
             return self.preflight_recovery().await;
         }
         // Half-way through another run everything would look odd.
-        let holder = Claim::holder(&self.request.state_dir, self.app.name.as_str());
-        if let Some(holder) = holder {
+        let told = |waits| self.log.remark(waits);
+        let held = claim::holder(&self.request.state_dir, self.app.name.as_str(), &self.interrupt, told);
+        if let Some(holder) = held.await {
             return Err(ClaimError::Held(Some(holder)).into());
         }
         let findings = self.inspect().await;

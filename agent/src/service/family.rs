@@ -69,21 +69,18 @@ impl Finder {
     /// The pid file names a process that is not the app, or the kernel would not tell. Nothing was touched.
     pub(super) async fn find(&self) -> Result<Option<Family>, ServiceError> {
         let finder = self.clone();
-        let inodes = self.listening().await?;
-        blocking(move || finder.look(&inodes)).await
+        self.with_listening(move |inodes| finder.look(inodes)).await
     }
 
     /// The app's processes now, where somebody else knows the main one.
     pub(super) async fn of(&self, main: Process) -> Result<Family, ServiceError> {
-        let inodes = self.listening().await?;
-        blocking(move || family(main, true, &holders(&inodes)?)).await
+        self.with_listening(move |inodes| family(main, true, &holders(inodes)?)).await
     }
 
     /// The processes that hold the listening socket, in no order.
     pub(super) async fn holders(&self) -> Result<Vec<Holder>, ServiceError> {
-        let inodes = self.listening().await?;
-        blocking(move || {
-            let holders = holders(&inodes)?;
+        self.with_listening(|inodes| {
+            let holders = holders(inodes)?;
             let related = |process: &Process| {
                 let mut below = process::descendants_of(process.pid)?;
                 below.retain(|other| holders.contains(other));
@@ -114,6 +111,25 @@ impl Finder {
             .filter_map(|path| read_pidfile(path).ok().flatten())
             .filter_map(|named| Process::read(named.pid).ok().flatten())
             .collect()
+    }
+
+    /// Looks who holds the listening sockets. Nobody is found to hold one that was closed meanwhile, and where some processes are hidden
+    /// from us that looks as if one of them did: then it is looked at again.
+    async fn with_listening<T: Send + 'static>(
+        &self,
+        look: impl Fn(&HashSet<u32>) -> Result<T, ServiceError> + Clone + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let mut inodes = self.listening().await?;
+        loop {
+            let (look, listening) = (look.clone(), inodes.clone());
+            let seen = blocking(move || look(&listening)).await;
+            let Err(error) = seen else { return seen };
+            let now = self.listening().await?;
+            if now == inodes {
+                return Err(error);
+            }
+            inodes = now;
+        }
     }
 
     async fn listening(&self) -> Result<HashSet<u32>, ServiceError> {

@@ -110,7 +110,7 @@ fn row_03_on_a_full_disk_every_run_is_refused_until_there_is_room() {
     let mount = Mount::small(&scene);
     mount.fill();
     assert_refused(&scene);
-    scene.run(&["check", "webA"]).assert_code(3).assert_says(&["no storage space"]);
+    scene.run(&["check", "webA"]).assert_code(3).assert_says(&["No space left on device"]);
     mount.empty();
     scene.run(&["restart", "webA"]).assert_code(0);
     scene.assert_in();

@@ -63,6 +63,28 @@ fn row_19_an_out_in_its_drain_holds_off_all_others() {
     scene.assert_nothing_failed();
 }
 
+/// It does first what they would have to do first.
+#[test]
+fn row_19_a_recovery_is_waited_for_by_all_others() {
+    let scene = scene();
+    scene.run(&["out", "webA"]).assert_code(0);
+    scene.world.apps[0].at_next_start(&["--ready-after=6000"]);
+    let mut first = start(&scene, "restart");
+    first.wait_for_step("ready");
+    first.signal(Signal::SIGKILL);
+    first.wait();
+    let mut recovery = scene.world.pitstop.start(&["--output", "json", "recover", "webA"]);
+    recovery.wait_for_step("ready");
+    let others = COMMANDS.map(|command| start(&scene, command));
+    recovery.wait().assert_code(0);
+    let codes = others.map(|other| other.wait().code.unwrap());
+    // They may still meet each other.
+    assert!(codes.contains(&0) && codes.iter().all(|code| [0, 4].contains(code)), "{codes:?}");
+    scene.run(&["in", "webA"]).assert_code(0);
+    scene.assert_in();
+    scene.assert_nothing_failed();
+}
+
 #[test]
 fn row_19_an_in_that_proves_the_app_holds_off_all_others() {
     let scene = scene();

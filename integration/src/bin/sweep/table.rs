@@ -13,8 +13,10 @@ use crate::inside::Report;
 /// How often a line is written where nothing can be drawn again.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// One in so many points may be one that no run came to.
+/// One in so many points may be one that no run came to, and [`FEW`] of a small sample.
 const MOST: usize = 33;
+
+const FEW: usize = 2;
 
 /// The points of one step.
 #[derive(Default)]
@@ -174,7 +176,7 @@ impl Table {
             self.slowest
         ));
         self.terminal.print(&lines);
-        if total.unreached * MOST > total.points {
+        if total.unreached > most_unreached(total.points) {
             self.terminal.print(&["too many points were not come to".to_owned()]);
         }
         if !self.wrong.is_empty() {
@@ -204,6 +206,10 @@ impl Table {
         let points = self.sum(|row| row.points);
         let tried = self.sum(|row| row.is_in + row.on_lease + row.unproven);
         let unreached = self.sum(|row| row.unreached);
-        self.wrong.is_empty() && tried > 0 && tried == points && unreached * MOST <= points
+        self.wrong.is_empty() && tried > 0 && tried == points && unreached <= most_unreached(points)
     }
+}
+
+fn most_unreached(points: usize) -> usize {
+    (points / MOST).max(FEW)
 }
