@@ -16,6 +16,7 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
+use integration::pitstop::Outcome;
 use integration::request::Pending;
 use integration::wait;
 use integration::world::World;
@@ -61,9 +62,8 @@ fn an_interrupt_after_the_stop_lets_the_run_finish() {
     load.stop().assert_nothing_failed();
 }
 
-#[test]
-fn a_second_interrupt_stops_at_once_and_says_the_state() {
-    let world = World::builder().start();
+/// A restart that is interrupted twice while the app starts.
+fn restart_stopped_at_once(world: &World) -> Outcome {
     let old = world.apps[0].pid();
     world.apps[0].at_next_start(&["--start-delay=2000"]);
     let mut run = world.pitstop.start(&["restart", "webA"]);
@@ -71,7 +71,13 @@ fn a_second_interrupt_stops_at_once_and_says_the_state() {
     run.signal(Signal::SIGINT);
     run.wait_for("stopping where it is safe");
     run.signal(Signal::SIGINT);
-    let outcome = run.wait();
+    run.wait()
+}
+
+#[test]
+fn a_second_interrupt_stops_at_once_and_says_the_state() {
+    let world = World::builder().start();
+    let outcome = restart_stopped_at_once(&world);
     outcome.assert_code(7).assert_says(&["state: webA needs a person", "pitstop recover webA"]);
     assert_eq!(world.haproxy.status("srvs/webA"), "MAINT");
     // As it says.
@@ -85,14 +91,7 @@ fn a_run_that_was_stopped_at_once_is_not_finished_by_the_keeper_of_its_lease() {
     let world = World::builder().start();
     world.pitstop.run(&["out", "webA", "--for", "1h"]).assert_code(0);
     let keeper = fs::read_to_string(world.pitstop.state().join("apps/webA/keeper")).unwrap().trim().parse().unwrap();
-    let old = world.apps[0].pid();
-    world.apps[0].at_next_start(&["--start-delay=2000"]);
-    let mut run = world.pitstop.start(&["restart", "webA"]);
-    wait::until("the new process", SOON, || (world.apps[0].pid() != old).then_some(()));
-    run.signal(Signal::SIGINT);
-    run.wait_for("stopping where it is safe");
-    run.signal(Signal::SIGINT);
-    run.wait().assert_code(7);
+    restart_stopped_at_once(&world).assert_code(7);
     wait::until("the keeper leaves it alone", SOON, || (!wait::is_running(keeper)).then_some(()));
     world.pitstop.run(&["status", "webA"]).assert_code(7).assert_says(&["was INTERRUPTED"]);
     // By hand it is finished, and kept out again.

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
+use super::args::Arguments;
+use super::printer;
 use crate::events::{Event, Kind, Listener};
 
 /// How long a reader may take for the last of it, once the run is over.
@@ -62,6 +64,19 @@ pub(super) fn say(words: impl FnOnce() + Send + 'static) {
 /// Writes, and waits until all is out or nobody reads.
 pub(super) fn say_last(words: impl FnOnce() + Send + 'static) {
     let _ = begin(words).recv_timeout(LAST_WORDS);
+}
+
+/// Warns that something is wrong with an app beside a run, and says what to type next; as an `event` where JSON was asked for.
+pub(super) fn warn(arguments: &Arguments, event: &str, app: &str, what: String, hint: String) {
+    if arguments.is_json() {
+        let line = serde_json::json!({"event": event, "app": app, "what": what, "hint": hint});
+        return printer::out(&line.to_string());
+    }
+    say_last(move || {
+        let word = printer::paint(&std::io::stderr(), "33", "warning");
+        printer::err(&format!("{word}: {}", printer::escape(&what)));
+        printer::err(&format!("hint: {}", printer::escape(&hint)));
+    });
 }
 
 /// The receiver ends with the thread. Where there is no thread to be had, the exit code has to say it all.

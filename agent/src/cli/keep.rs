@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::args::Arguments;
 use super::pit_stop::told_to_stop;
-use super::{CliError, aside, printer};
+use super::{CliError, aside};
 use crate::config;
 use crate::config::settings::App;
 use crate::engine::fault;
@@ -31,14 +31,5 @@ pub(super) async fn leave_behind(arguments: &Arguments, app: &App) {
     };
     let what = format!("{}: what a reload undoes stays undone, and no lease ends by itself", fault::chain(&error));
     let hint = format!("`pitstop recover {}` tries it again", app.name);
-    if arguments.is_json() {
-        let line = serde_json::json!({"event": "not_kept", "app": app.name.as_str(), "what": what, "hint": hint});
-        printer::out(&line.to_string());
-    } else {
-        aside::say_last(move || {
-            let word = printer::paint(&std::io::stderr(), "33", "warning");
-            printer::err(&format!("{word}: {}", printer::escape(&what)));
-            printer::err(&format!("hint: {}", printer::escape(&hint)));
-        });
-    }
+    aside::warn(arguments, "not_kept", app.name.as_str(), what, hint);
 }

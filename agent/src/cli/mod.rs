@@ -20,7 +20,6 @@ use clap::{CommandFactory, Parser};
 
 use self::args::{Arguments, Command, Format};
 pub use self::error::CliError;
-use crate::run::Goal;
 
 /// Runs the command line and returns the process's exit code.
 pub fn main() -> ExitCode {
@@ -63,8 +62,8 @@ fn usage(error: &clap::Error) -> CliError {
 async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
     init_tracing(arguments.verbose);
     match &arguments.command {
-        Command::Restart(options) => pit_stop::run_out(&arguments, Goal::Restart, options).await,
-        Command::Out(options) => pit_stop::run_lease(&arguments, options).await,
+        Command::Restart(options) => pit_stop::run_restart(&arguments, options).await,
+        Command::Out(options) => pit_stop::run_out(&arguments, options).await,
         Command::In(options) => pit_stop::run_in(&arguments, options).await,
         Command::Recover { apps } => recover::run(&arguments, apps).await,
         Command::Keep { app } => keep::run(&arguments, app).await,

@@ -14,12 +14,12 @@ use crate::events::Listener;
 use crate::run::{Ending, Goal};
 
 /// `restart`.
-pub(super) async fn run_out(arguments: &Arguments, goal: Goal, options: &OutOptions) -> Result<ExitCode, CliError> {
-    perform(arguments, out_request(arguments, goal, options), &options.run).await
+pub(super) async fn run_restart(arguments: &Arguments, options: &OutOptions) -> Result<ExitCode, CliError> {
+    perform(arguments, out_request(arguments, Goal::Restart, options), &options.run).await
 }
 
 /// `out`.
-pub(super) async fn run_lease(arguments: &Arguments, options: &LeaseOptions) -> Result<ExitCode, CliError> {
+pub(super) async fn run_out(arguments: &Arguments, options: &LeaseOptions) -> Result<ExitCode, CliError> {
     let request = Request { lease: options.lease, ..out_request(arguments, Goal::Out, &options.out) };
     perform(arguments, request, &options.out.run).await
 }

@@ -126,9 +126,14 @@ async fn look(app: &App, arguments: &Arguments) -> AppStatus {
         Err(error) => (None, Some(fault::chain(&error))),
     };
     let name = app.name.as_str();
-    // A journal that can't be believed is a matter for a person.
-    let (run, history, damaged) = match journal::history(&arguments.state_dir, name) {
-        Ok(history) => (run_of(name, &history, &arguments.state_dir), history, false),
+    // A run may begin or end while its journal is read, and is not taken for one that died.
+    let held = || Claim::is_held(&arguments.state_dir, name);
+    let held_before = held();
+    let history = journal::history(&arguments.state_dir, name);
+    let is_held = held_before || held();
+    let (run, history, damaged) = match history {
+        Ok(history) => (run_of(name, &history, &arguments.state_dir, is_held), history, false),
+        // A journal that can't be believed is a matter for a person.
         Err(error) => {
             let damaged = matches!(error, JournalError::Damaged { .. });
             (Some(format!("unknown: {}", fault::chain(&error))), History::default(), damaged)
@@ -138,7 +143,6 @@ async fn look(app: &App, arguments: &Arguments) -> AppStatus {
     let seconds = |left: Duration| left.as_secs() + u64::from(left.subsec_nanos() > 0);
     let lease = history.lease.clone().map(|lease| LeaseStatus { seconds_left: lease.left().map(seconds), lease });
     // A run that goes on just now is no debt.
-    let is_held = Claim::is_held(&arguments.state_dir, name);
     let interrupted = !is_held && history.interrupted().is_some();
     let ended = !is_held && !interrupted;
     let owing = if ended { owing(name, &history, &balancers) } else { None };
@@ -219,17 +223,14 @@ fn server(row: &StatRow) -> ServerStatus {
 }
 
 /// What runs now, what died and was not recovered since, or how the last run ended.
-fn run_of(name: &str, history: &History, state_dir: &Path) -> Option<String> {
-    if Claim::is_held(state_dir, name) {
+fn run_of(name: &str, history: &History, state_dir: &Path, is_held: bool) -> Option<String> {
+    if is_held {
         let holder = Claim::holder(state_dir, name);
         return Some(holder.map_or_else(|| "a run has just begun".to_owned(), |holder| holder.to_string()));
     }
     if let Some(run) = history.interrupted() {
         let asked = history.asked().unwrap_or(run).begin();
-        let by = asked.map(|begin| {
-            let reason = begin.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-            format!(" by {}{reason}", begin.who)
-        });
+        let by = asked.map(|begin| format!(" by {}", journal::who_and_why(&begin.who, begin.reason.as_deref())));
         let (run, by) = (&run.run, by.unwrap_or_default());
         return Some(format!("{run}{by} was INTERRUPTED: `pitstop recover {name}` finishes or undoes it"));
     }
@@ -288,7 +289,7 @@ fn print(status: &AppStatus) {
 impl LeaseStatus {
     fn describe(&self) -> String {
         let Lease { who, reason, since, until, .. } = &self.lease;
-        let reason = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let whose = journal::who_and_why(who, reason.as_deref());
         let since = since.split_once('.').map_or_else(|| since.clone(), |(seconds, _)| format!("{seconds}Z"));
         let until = match (until, self.seconds_left) {
             (Some(until), Some(0)) => format!("it ran out at {}", until.wall),
@@ -298,7 +299,7 @@ impl LeaseStatus {
             }
             _ => "until `pitstop in`".to_owned(),
         };
-        format!("out by {who}{reason} since {since}, {until}")
+        format!("out by {whose} since {since}, {until}")
     }
 }
 
@@ -322,7 +323,10 @@ mod tests {
         let written = |run: &str, records: &[Record]| {
             Journal::open(state.path(), "web", run).unwrap().append(records).unwrap();
         };
-        let shown = || run_of("web", &journal::history(state.path(), "web").unwrap(), state.path());
+        let shown = || {
+            let history = journal::history(state.path(), "web").unwrap();
+            run_of("web", &history, state.path(), Claim::is_held(state.path(), "web"))
+        };
         assert_eq!(shown(), None);
         let act = Record::ActIntent { on: "lb1".into(), what: "act".into() };
         written("one", &[begin(Goal::Restart), act]);

@@ -1,7 +1,7 @@
 //! Apps of which something is owing, and that are not in the configuration any more: nobody would ever look at them.
 
 use super::args::Arguments;
-use super::{aside, printer};
+use super::aside;
 use crate::config::settings::Settings;
 use crate::journal;
 
@@ -17,16 +17,7 @@ pub(super) fn told(arguments: &Arguments, settings: &Settings) -> bool {
             "was it renamed? Give it that name again and `pitstop recover {app}`; where it is gone for good: `rm -r {}`",
             folder.display()
         );
-        if arguments.is_json() {
-            let line = serde_json::json!({"event": "not_configured", "app": app, "what": what, "hint": hint});
-            printer::out(&line.to_string());
-        } else {
-            aside::say_last(move || {
-                let word = printer::paint(&std::io::stderr(), "33", "warning");
-                printer::err(&format!("{word}: {}", printer::escape(&what)));
-                printer::err(&format!("hint: {}", printer::escape(&hint)));
-            });
-        }
+        aside::warn(arguments, "not_configured", app, what, hint);
     }
     !unconfigured.is_empty()
 }

@@ -90,18 +90,15 @@ impl Engine<'_> {
     async fn take(&mut self, holder: Holder) -> Result<Claim, Fault> {
         let deadline = Instant::now() + OTHERS;
         loop {
-            let held = match Claim::take(&self.request.state_dir, self.app.name.as_str(), holder.clone()).await {
+            let other = match Claim::take(&self.request.state_dir, self.app.name.as_str(), holder.clone()).await {
                 Ok(claim) if self.is_as_it_was_looked_at()? => return Ok(claim),
-                Ok(_) => ClaimError::Held(None),
-                Err(error @ ClaimError::Held(_)) => error,
+                Ok(_) => None,
+                Err(ClaimError::Held(other)) => other,
                 Err(error) => return Err(error.into()),
             };
-            let other = match &held {
-                ClaimError::Held(other) => other.as_ref().is_none_or(|other| other.goal == Goal::Recover),
-                _ => false,
-            };
-            if !other || self.recovery.is_some() || self.interrupt.is_asked() || Instant::now() >= deadline {
-                return Err(held.into());
+            let passes = other.as_ref().is_none_or(|other| other.goal == Goal::Recover);
+            if !passes || self.recovery.is_some() || self.interrupt.is_asked() || Instant::now() >= deadline {
+                return Err(ClaimError::Held(other).into());
             }
             self.preflight().await?;
         }

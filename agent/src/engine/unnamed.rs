@@ -3,7 +3,7 @@
 
 use super::Engine;
 use super::preflight::Finding;
-use crate::haproxy::{AdminState, ServerId};
+use crate::haproxy::ServerId;
 use crate::journal::Found;
 use crate::rotation::RotationError;
 
@@ -15,7 +15,7 @@ impl Engine<'_> {
         let debts = self.lease.iter().map(|lease| &lease.owes).chain(&self.owed);
         for (name, found) in debts.flat_map(|debt| &debt.found) {
             let name = name.as_str();
-            let taken = found.iter().filter(|found| !AdminState(found.admin).in_maintenance());
+            let taken = found.iter().filter(|found| !found.in_maintenance());
             if self.app.balancers.iter().all(|balancer| balancer.name.as_str() != name) {
                 findings.extend(taken.map(|found| self.unnamed_balancer(name, &found.server)));
                 continue;

@@ -31,6 +31,11 @@ pub struct Lease {
     pub owes: Debt,
 }
 
+/// Who asked, and why in parentheses, for people.
+pub fn who_and_why(who: &str, reason: Option<&str>) -> String {
+    reason.map_or_else(|| who.to_owned(), |reason| format!("{who} ({reason})"))
+}
+
 /// The end of a lease: by the clock of the boot, which no one sets, and by wall time for people and for the next boot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Until {
@@ -71,9 +76,8 @@ impl Lease {
 
     /// Whose, why and until when, for people.
     pub fn describe(&self) -> String {
-        let reason = self.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         let until = self.until.as_ref().map(|until| format!(", until {}", until.wall)).unwrap_or_default();
-        format!("{}{reason}{until}", self.who)
+        format!("{}{until}", who_and_why(&self.who, self.reason.as_deref()))
     }
 
     /// Whether it has run out.

@@ -20,7 +20,7 @@ use rustix::fs::statvfs;
 
 pub use claim::{Claim, ClaimError, Holder, Share};
 pub use debt::Debt;
-pub use lease::{Lease, Until};
+pub use lease::{Lease, Until, who_and_why};
 pub use record::{Entry, Found, Record, Recovers};
 pub use replay::{FoundAll, History, InSince, Last, history, unsettled};
 pub use writer::Journal;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lease::Until;
 use crate::config::settings::Label;
-use crate::haproxy::ServerId;
+use crate::haproxy::{AdminState, ServerId};
 use crate::run::{Ending, Goal, Outcome, Run, Step};
 use crate::service::{Identity, Note};
 
@@ -134,6 +134,13 @@ pub struct Found {
     pub weight: u32,
     /// Whether HAProxy checks its health.
     pub checked: bool,
+}
+
+impl Found {
+    /// Whether it was in maintenance, which is somebody else's then, and left so.
+    pub fn in_maintenance(&self) -> bool {
+        AdminState(self.admin).in_maintenance()
+    }
 }
 
 impl Record {

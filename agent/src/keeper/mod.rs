@@ -20,7 +20,7 @@ pub mod refused;
 pub mod seat;
 pub mod start;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use self::diary::Diary;
@@ -156,10 +156,8 @@ impl Keeper {
         let (state_dir, app) = (self.state_dir.clone(), self.app.clone());
         let hand = || Share::take(&state_dir, app.name.as_str()).filter(|_| self.news() == *seen);
         let (mut diary, mut unread) = (self.diary.clone(), self.diary.clone());
-        let mut engine =
-            Engine::new(&app, Request::recovery(String::new(), &self.state_dir), &mut diary, Interrupt::never())?;
-        let prober =
-            Engine::new(&app, Request::recovery(String::new(), &self.state_dir), &mut unread, Interrupt::never())?;
+        let mut engine = beside_runs(&app, &self.state_dir, &mut diary)?;
+        let prober = beside_runs(&app, &self.state_dir, &mut unread)?;
         let over = async {
             tokio::select! {
                 () = self.something_new(seen) => false,
@@ -196,8 +194,7 @@ impl Keeper {
     /// Pays what is owing once that may get any further.
     async fn pay(&mut self, debt: &Debt, seen: &Option<News>) -> Result<(), KeeperError> {
         let (app, mut diary) = (self.app.clone(), self.diary.clone());
-        let mut engine =
-            Engine::new(&app, Request::recovery(String::new(), &self.state_dir), &mut diary, Interrupt::never())?;
+        let mut engine = beside_runs(&app, &self.state_dir, &mut diary)?;
         let pause = self.due(&debt.run, REACH);
         let payable = async {
             tokio::time::sleep(pause.unwrap_or_default()).await;
@@ -233,8 +230,7 @@ impl Keeper {
         self.tried = Some(Tried { run: of.to_owned(), times: times + 1, last: Instant::now() });
 
         let why = report.trouble.map_or(report.state, |trouble| trouble.what);
-        let mut aloud =
-            Engine::new(&self.app, Request::recovery(String::new(), &self.state_dir), &mut diary, Interrupt::never())?;
+        let mut aloud = beside_runs(&self.app, &self.state_dir, &mut diary)?;
         match report.ending {
             Ending::Refused => {
                 refused::say_once(&mut aloud, &self.state_dir, self.app.name.as_str(), of, &why).await;
@@ -275,6 +271,11 @@ impl Keeper {
             tokio::time::sleep(PAUSE).await;
         }
     }
+}
+
+/// An engine that keeps, looks and says aloud, and makes no run.
+fn beside_runs<'a>(app: &'a App, state_dir: &Path, diary: &'a mut Diary) -> Result<Engine<'a>, BuildError> {
+    Engine::new(app, Request::recovery(String::new(), state_dir), diary, Interrupt::never())
 }
 
 /// What a recovery that left the app out, or in on some balancers only, has said aloud.

@@ -241,12 +241,12 @@ impl Admin {
 impl Entry {
     /// Found in maintenance, it is somebody else's and left alone.
     fn is_ours(&self) -> bool {
-        !self.found.as_ref().is_some_and(|found| haproxy::AdminState(found.admin).in_maintenance())
+        !self.found.as_ref().is_some_and(Found::in_maintenance)
     }
 
     /// How an earlier run of ours found it, if that was not in maintenance.
     fn owed<'f>(&self, owed: &'f [Found]) -> Option<&'f Found> {
-        owed.iter().find(|found| found.server == self.server && !haproxy::AdminState(found.admin).in_maintenance())
+        owed.iter().find(|found| found.server == self.server && !found.in_maintenance())
     }
 
     /// Found draining, it goes back to that.

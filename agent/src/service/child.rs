@@ -12,7 +12,7 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 
 use super::family::{blocking, unreadable};
-use super::mark::{Mark, Purpose};
+use super::mark::{Mark, Purpose, without};
 use super::{Note, Notify, ServiceError};
 use crate::config::settings::Label;
 use crate::process::{self, Process};
@@ -193,11 +193,7 @@ impl Child {
     pub(super) async fn has_left_something(&self, old: &[Process]) -> Result<bool, ServiceError> {
         let (mark, old) = (self.mark.clone(), old.to_vec());
         blocking(move || {
-            let mut left = mark.carriers().map_err(unreadable)?;
-            for old in old {
-                let below = process::descendants_of(old.pid).map_err(unreadable)?;
-                left.retain(|process| *process != old && !below.contains(process));
-            }
+            let left = mark.carriers().and_then(|left| without(left, &old)).map_err(unreadable)?;
             Ok(!left.is_empty())
         })
         .await

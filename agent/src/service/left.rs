@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::arrival::{Before, Missed, Origin, Starter, arrival};
 use super::family::{self, Finder, blocking, unreadable};
-use super::mark::{Mark, Purpose};
+use super::mark::{Mark, Purpose, without};
 use super::{Identity, Note, ServiceError};
 use crate::drain::Pace;
 use crate::process::{self, Process};
@@ -89,11 +89,8 @@ impl Left {
                 left.push(*process);
             }
         }
-        if let Some(old) = self.old()? {
-            let below = blocking(move || process::descendants_of(old.pid).map_err(unreadable)).await?;
-            left.retain(|process| *process != old && !below.contains(process));
-        }
-        Ok(left)
+        let old: Vec<Process> = self.old()?.into_iter().collect();
+        blocking(move || without(left, &old).map_err(unreadable)).await
     }
 
     /// Whether a process, or one above it, is one of [`processes`](Self::processes).

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::process::Process;
+use crate::process::{self, Process};
 
 /// What a command that a run starts is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,15 @@ impl Mark {
         }
         Ok(carriers)
     }
+}
+
+/// Those of `processes` that are neither one of `old` nor below one: an earlier attempt may have started those.
+pub(super) fn without(mut processes: Vec<Process>, old: &[Process]) -> io::Result<Vec<Process>> {
+    for old in old {
+        let below = process::descendants_of(old.pid)?;
+        processes.retain(|process| process != old && !below.contains(process));
+    }
+    Ok(processes)
 }
 
 #[cfg(test)]

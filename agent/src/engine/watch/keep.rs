@@ -13,7 +13,7 @@ use super::super::fault::chain;
 use super::super::log::Log;
 use super::super::preflight::Kills;
 use super::{Ended, Engine, Fault, Watched};
-use crate::journal::{Debt, Found, Share};
+use crate::journal::{Debt, Share};
 use crate::probe;
 use crate::rotation::admin::Poll;
 use crate::rotation::{Move, Rotation as _, Standing};
@@ -86,7 +86,7 @@ impl Engine<'_> {
         let mut balancers = std::mem::take(&mut self.balancers);
         // One that did not answer when the app was taken out was never told.
         balancers.retain_mut(|balancer| {
-            let found = on(debt, balancer.name());
+            let found = debt.on(balancer.name());
             balancer.adopt(found, None, true);
             balancer.told(Move::TakeOut);
             balancer.due.look = true;
@@ -141,7 +141,7 @@ impl Engine<'_> {
     pub async fn may_pay(&mut self, debt: &Debt) -> bool {
         let mut all = true;
         for balancer in &mut self.balancers {
-            let found = on(debt, balancer.name());
+            let found = debt.on(balancer.name());
             balancer.adopt(found, None, true);
             match balancer.states().await {
                 Ok(states) if !balancer.shows_all(&states, Move::PutBack) => return true,
@@ -248,10 +248,4 @@ impl Watched {
         }
         REFUSED
     }
-}
-
-/// What `debt` owes on a balancer.
-fn on<'d>(debt: &'d Debt, balancer: &str) -> &'d [Found] {
-    let found = debt.found.iter().find(|(name, _)| name.as_str() == balancer);
-    found.map(|(_, found)| found.as_slice()).unwrap_or_default()
 }
