@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     fn milliseconds(text: &str) -> Option<u128> {
-        let words = crate::word::cut(text).unwrap();
+        let words = crate::word::cut(text.as_bytes(), &crate::variables::Variables::default()).unwrap();
         delay(words.first()).map(|delay| delay.as_millis())
     }
 

@@ -1,6 +1,7 @@
 //! `defaults`, `frontend`, `backend` and `listen` (configuration manual, 4).
 
-use crate::effective::Place;
+use crate::document::Place;
+use crate::effective::At;
 use crate::error::Flaw;
 use crate::proxy_settings::ProxySettings;
 use crate::server::{Entry, Server};
@@ -14,8 +15,8 @@ pub struct Proxy {
     pub kind: ProxyKind,
     /// Its name; `None` where it has none, or where that depends on an environment variable.
     pub name: Option<String>,
-    /// The line it begins on, from 1.
-    pub line: usize,
+    /// The line it begins on.
+    pub place: Place,
     /// Whether it stands in an `.if`, so that it may not be there at all; then nothing in it is known.
     pub conditional: bool,
     /// What its lines say, on top of the `defaults` section that it starts from.
@@ -39,16 +40,16 @@ pub enum ProxyKind {
 
 impl Proxy {
     /// A section that begins here, with what a `defaults` section hands on.
-    pub(crate) fn new(place: Place, kind: ProxyKind, name: Option<String>, from: Profile) -> Self {
-        let from = match place.conditional {
-            true => Profile::unknown(place.line),
+    pub(crate) fn new(at: At, kind: ProxyKind, name: Option<String>, from: Profile) -> Self {
+        let from = match at.conditional {
+            true => Profile::unknown(at.place),
             false => from,
         };
         Self {
             kind,
             name,
-            line: place.line,
-            conditional: place.conditional,
+            place: at.place,
+            conditional: at.conditional,
             settings: from.settings,
             default_server: from.default_server,
             entries: Vec::new(),
@@ -71,6 +72,11 @@ impl Proxy {
         self.entries.iter().flat_map(Entry::servers)
     }
 
+    /// One server for each line: of a `server-template` the first.
+    pub fn server_lines(&self) -> impl Iterator<Item = Server> {
+        self.entries.iter().filter_map(|entry| entry.servers().next())
+    }
+
     /// Its server of that name.
     pub fn server(&self, name: &str) -> Option<Server> {
         self.named(name).next()
@@ -82,19 +88,19 @@ impl Proxy {
     }
 
     /// Applies one line of the section.
-    pub(crate) fn apply(&mut self, place: Place, words: &[Word]) -> Result<(), Flaw> {
+    pub(crate) fn apply(&mut self, at: At, words: &[Word]) -> Result<(), Flaw> {
         let Some((first, rest)) = words.split_first() else {
             return Ok(());
         };
         match first.known() {
             Some("server" | "server-template") if self.has_servers() => {
-                self.entries.push(Entry::read(place, words, &self.default_server)?);
+                self.entries.push(Entry::read(at, words, &self.default_server)?);
             }
-            Some("default-server") => self.default_server.apply(place, rest),
-            Some(keyword) => self.settings.apply(place, keyword, rest),
+            Some("default-server") => self.default_server.apply(at, rest),
+            Some(keyword) => self.settings.apply(at, keyword, rest),
             None => {
-                self.settings = ProxySettings::unknown(place.line);
-                self.default_server = ServerSettings::unknown(place.line);
+                self.settings = ProxySettings::unknown(at.place);
+                self.default_server = ServerSettings::unknown(at.place);
             }
         }
         Ok(())
@@ -115,7 +121,7 @@ impl Profile {
     }
 
     /// What can't be known because of this line.
-    pub(crate) fn unknown(line: usize) -> Self {
-        Self { settings: ProxySettings::unknown(line), default_server: ServerSettings::unknown(line) }
+    pub(crate) fn unknown(place: Place) -> Self {
+        Self { settings: ProxySettings::unknown(place), default_server: ServerSettings::unknown(place) }
     }
 }

@@ -3,32 +3,77 @@
 use std::time::Duration;
 
 use crate::delay::delay;
-use crate::effective::{Effective, Place};
+use crate::effective::{At, settings};
 use crate::word::{Word, number};
 
-/// What a backend can set, as far as a restart has to do with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProxySettings {
-    /// `balance`: the algorithm; `None` where nothing is said, and HAProxy takes its own.
-    pub balance: Effective<Option<String>>,
-    /// `hash-type`: whether a server's weight can change while HAProxy runs, where `balance` is by a hash.
-    pub hash_type: Effective<HashType>,
-    /// `option redispatch`: a request whose server can't be reached may go to another.
-    pub redispatch: Effective<bool>,
-    /// `option persist`: clients stick even to a server that is down.
-    pub persist: Effective<bool>,
-    /// `retries`
-    pub retries: Effective<u32>,
-    /// `timeout check`
-    pub timeout_check: Effective<Option<Duration>>,
-    /// `timeout server`
-    pub timeout_server: Effective<Option<Duration>>,
-    /// `timeout tunnel`
-    pub timeout_tunnel: Effective<Option<Duration>>,
-    /// `http-reuse`
-    pub http_reuse: Effective<HttpReuse>,
-    /// `cookie`: the name of the cookie by which clients stick.
-    pub cookie: Effective<Option<String>>,
+settings! {
+    /// What a proxy can set, as far as a restart has to do with it.
+    pub struct ProxySettings {
+        /// `mode`
+        mode: Mode = Mode::Tcp,
+        /// `balance`: the algorithm; `None` where nothing is said, and HAProxy takes its own.
+        balance: Option<String> = None,
+        /// `hash-type`: whether a server's weight can change while HAProxy runs, where `balance` is by a hash.
+        hash_type: HashType = HashType::MapBased,
+        /// `option redispatch`: a request whose server can't be reached may go to another.
+        redispatch: bool = false,
+        /// `option persist`: clients stick even to a server that is down.
+        persist: bool = false,
+        /// `option allbackups`: all backup servers are used, not only the first.
+        allbackups: bool = false,
+        /// `retries`
+        retries: u32 = 3,
+        /// `timeout check`
+        timeout_check: Option<Duration> = None,
+        /// `timeout client`
+        timeout_client: Option<Duration> = None,
+        /// `timeout connect`
+        timeout_connect: Option<Duration> = None,
+        /// `timeout server`
+        timeout_server: Option<Duration> = None,
+        /// `timeout tunnel`
+        timeout_tunnel: Option<Duration> = None,
+        /// `http-reuse`
+        http_reuse: HttpReuse = HttpReuse::Safe,
+        /// `cookie`: the name of the cookie by which clients stick.
+        cookie: Option<String> = None,
+        /// `option httpchk`: the URI that its short form names; `None` where no such check is asked for.
+        httpchk: Option<Option<String>> = None,
+        /// `http-check send uri`
+        http_check_uri: Option<String> = None,
+        /// `http-check expect`, or a longer check than one request.
+        http_check_expect: bool = false,
+        /// `load-server-state-from-file`: whether states are read from a file at the start.
+        load_server_state: LoadServerState = LoadServerState::None,
+        /// `force-persist`: some clients stick even to a server that is down.
+        force_persist: bool = false,
+        /// `stick on`, `stick match` or `stick store-request`: clients stick by a table.
+        sticks: bool = false,
+        /// `disabled`: it serves nobody.
+        disabled: bool = false,
+    }
+}
+
+/// What a proxy speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// `tcp`
+    Tcp,
+    /// `http`
+    Http,
+    /// Any other.
+    Other,
+}
+
+/// Whether the states of servers outlive a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadServerState {
+    /// `none`
+    None,
+    /// `global`: from the file of `server-state-file`.
+    Global,
+    /// `local`: from a file of its own.
+    Local,
 }
 
 /// How a hash finds its server.
@@ -70,91 +115,87 @@ impl ProxySettings {
         }
     }
 
-    /// What a backend has that nothing is said about.
-    pub(crate) fn of_haproxy() -> Self {
-        Self {
-            balance: Effective::default(None),
-            hash_type: Effective::default(HashType::MapBased),
-            redispatch: Effective::default(false),
-            persist: Effective::default(false),
-            retries: Effective::default(3),
-            timeout_check: Effective::default(None),
-            timeout_server: Effective::default(None),
-            timeout_tunnel: Effective::default(None),
-            http_reuse: Effective::default(HttpReuse::Safe),
-            cookie: Effective::default(None),
-        }
-    }
-
-    /// What can't be known because of this line.
-    pub(crate) fn unknown(line: usize) -> Self {
-        Self {
-            balance: Effective::Unknown { line },
-            hash_type: Effective::Unknown { line },
-            redispatch: Effective::Unknown { line },
-            persist: Effective::Unknown { line },
-            retries: Effective::Unknown { line },
-            timeout_check: Effective::Unknown { line },
-            timeout_server: Effective::Unknown { line },
-            timeout_tunnel: Effective::Unknown { line },
-            http_reuse: Effective::Unknown { line },
-            cookie: Effective::Unknown { line },
-        }
-    }
-
     /// Applies one line of the section.
-    pub(crate) fn apply(&mut self, place: Place, keyword: &str, words: &[Word]) {
+    pub(crate) fn apply(&mut self, at: At, keyword: &str, words: &[Word]) {
         let first = words.first();
         let text = || first.and_then(Word::known).map(str::to_owned);
         match keyword {
-            "balance" => self.balance.set(place, text().map(Some)),
-            "hash-type" => self.hash_type.set(place, text().and_then(|method| hash_type(&method))),
-            "retries" => self.retries.set(place, number(first)),
-            "cookie" => self.cookie.set(place, text().map(Some)),
-            "http-reuse" => self.http_reuse.set(place, text().and_then(|mode| http_reuse(&mode))),
-            "timeout" => self.apply_timeout(place, words),
-            "option" => self.apply_option(place, words, true),
+            "mode" => self.mode.set(at, first.and_then(Word::known).map(mode)),
+            "disabled" => self.disabled.set(at, Some(true)),
+            "enabled" => self.disabled.set(at, Some(false)),
+            "balance" => self.balance.set(at, text().map(Some)),
+            "hash-type" => self.hash_type.set(at, text().and_then(|method| hash_type(&method))),
+            "retries" => self.retries.set(at, number(first)),
+            "cookie" => self.cookie.set(at, text().map(Some)),
+            "http-reuse" => self.http_reuse.set(at, text().and_then(|mode| http_reuse(&mode))),
+            "load-server-state-from-file" => {
+                self.load_server_state.set(at, first.and_then(Word::known).and_then(load_server_state));
+            }
+            "force-persist" => self.force_persist.set(at, Some(true)),
+            "stick" => self.sticks.set(at, Some(true)),
+            "http-check" if first.is_some_and(|word| word.text == "send") => {
+                let uri = words.iter().skip_while(|word| word.text != "uri").nth(1);
+                if let Some(uri) = uri {
+                    self.http_check_uri.set(at, uri.known().map(|uri| Some(uri.to_owned())));
+                }
+            }
+            "http-check" if first.is_some_and(|word| word.text == "expect" || word.text == "connect") => {
+                self.http_check_expect.set(at, Some(true));
+            }
+            "timeout" => self.apply_timeout(at, words),
+            "option" => self.apply_option(at, words, true),
             "no" | "default" => match words.split_first() {
                 Some((option, words)) if option.known() == Some("option") => {
-                    self.apply_option(place, words, false);
+                    self.apply_option(at, words, false);
                 }
-                Some((option, _)) if option.variable => *self = Self::unknown(place.line),
+                Some((option, _)) if option.variable => *self = Self::unknown(at.place),
                 _ => {}
             },
             _ => {}
         }
     }
 
-    fn apply_timeout(&mut self, place: Place, words: &[Word]) {
+    fn apply_timeout(&mut self, at: At, words: &[Word]) {
         let Some((which, rest)) = words.split_first() else {
             return;
         };
         let value = delay(rest.first()).map(Some);
         match which.known() {
-            Some("check") => self.timeout_check.set(place, value),
-            Some("server") => self.timeout_server.set(place, value),
-            Some("tunnel") => self.timeout_tunnel.set(place, value),
+            Some("client" | "clitimeout") => self.timeout_client.set(at, value),
+            Some("connect" | "contimeout") => self.timeout_connect.set(at, value),
+            Some("check") => self.timeout_check.set(at, value),
+            Some("server") => self.timeout_server.set(at, value),
+            Some("tunnel") => self.timeout_tunnel.set(at, value),
             Some(_) => {}
-            None => *self = Self::unknown(place.line),
+            None => *self = Self::unknown(at.place),
         }
     }
 
-    fn apply_option(&mut self, place: Place, words: &[Word], on: bool) {
+    fn apply_option(&mut self, at: At, words: &[Word], on: bool) {
         let Some((which, rest)) = words.split_first() else {
             return;
         };
         match which.known() {
-            Some("persist") => self.persist.set(place, Some(on)),
+            Some("persist") => self.persist.set(at, Some(on)),
+            Some("allbackups") => self.allbackups.set(at, Some(on)),
+            Some("httpchk") => self.httpchk.set(at, httpchk(rest).map(|uri| on.then_some(uri))),
+            // The last check that is asked for is the one that is made.
+            Some(
+                "tcp-check" | "ssl-hello-chk" | "smtpchk" | "ldap-check" | "mysql-check" | "pgsql-check"
+                | "redis-check" | "spop-check",
+            ) if on => {
+                self.httpchk.set(at, Some(None));
+            }
             Some("redispatch") => {
                 // `option redispatch 0` is another way to write `no option redispatch`.
                 let interval = match rest.first() {
                     Some(interval) if on => number::<i32>(Some(interval)),
                     _ => Some(-1),
                 };
-                self.redispatch.set(place, interval.map(|interval| on && interval != 0));
+                self.redispatch.set(at, interval.map(|interval| on && interval != 0));
             }
             Some(_) => {}
-            None => *self = Self::unknown(place.line),
+            None => *self = Self::unknown(at.place),
         }
     }
 }
@@ -175,4 +216,30 @@ fn http_reuse(mode: &str) -> Option<HttpReuse> {
         "always" => Some(HttpReuse::Always),
         _ => None,
     }
+}
+
+fn mode(name: &str) -> Mode {
+    match name {
+        "tcp" => Mode::Tcp,
+        "http" => Mode::Http,
+        _ => Mode::Other,
+    }
+}
+
+fn load_server_state(from: &str) -> Option<LoadServerState> {
+    match from {
+        "none" => Some(LoadServerState::None),
+        "global" => Some(LoadServerState::Global),
+        "local" => Some(LoadServerState::Local),
+        _ => None,
+    }
+}
+
+/// `option httpchk [[METHOD] URI [VERSION]]`
+fn httpchk(words: &[Word]) -> Option<Option<String>> {
+    if words.iter().any(|word| word.variable) {
+        return None;
+    }
+    let uri = if words.len() == 1 { words.first() } else { words.get(1) };
+    Some(uri.map(|uri| uri.text.clone()))
 }

@@ -1,62 +1,74 @@
-//! Following a file from line to line: which section is open, which `defaults` count, and what is conditional.
+//! Following the files from line to line: which section is open, which `defaults` count, and what is conditional.
 
 use std::collections::BTreeSet;
 
-use crate::effective::Place;
+use crate::condition;
+use crate::document::Place;
+use crate::effective::At;
 use crate::error::Flaw;
+use crate::global::Global;
 use crate::proxy::{Profile, Proxy, ProxyKind};
-use crate::word::Word;
-
-/// Keywords that begin a section without servers of ours (configuration manual, 2.2 to 3.4).
-const OTHER_SECTIONS: &[&str] = &[
-    "acme",
-    "cache",
-    "crt-store",
-    "fcgi-app",
-    "global",
-    "healthcheck",
-    "http-errors",
-    "log-forward",
-    "log-profile",
-    "mailers",
-    "namespace_list",
-    "peers",
-    "program",
-    "resolvers",
-    "ring",
-    "traces",
-    "userlist",
-];
+use crate::section::{self, Section};
+use crate::source::Environment;
+use crate::variables::Variables;
+use crate::word::{Word, cut};
 
 /// Reads one line after the other.
-#[derive(Debug, Default)]
-pub(crate) struct Reader {
-    proxies: Vec<Proxy>,
+#[derive(Debug)]
+pub(crate) struct Reader<'e> {
+    environment: &'e Environment,
+    variables: Variables,
+    pub(crate) sections: Vec<Section>,
+    pub(crate) proxies: Vec<Proxy>,
+    pub(crate) global: Global,
     state: State,
     blocks: Vec<Block>,
 }
 
-/// What the meaning of the next line depends on. After a conditional block there may be more than one answer.
+/// What the meaning of the next line depends on. After a block that is not decided there may be more than one answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct State {
-    /// The section that is open: its index among the proxies; `None` for any other section.
-    section: BTreeSet<Option<usize>>,
+    /// The section that is open.
+    section: BTreeSet<Open>,
     /// The `defaults` section that the next proxy starts from; `None` while there is none.
     defaults: BTreeSet<Option<usize>>,
 }
 
+/// What kind of section is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Open {
+    /// None, at the beginning of a file.
+    Nothing,
+    Global,
+    /// The proxy with this index.
+    Proxy(usize),
+    /// One that has nothing to do with a restart.
+    Other,
+}
+
 impl Default for State {
     fn default() -> Self {
-        Self { section: BTreeSet::from([None]), defaults: BTreeSet::from([None]) }
+        Self { section: BTreeSet::from([Open::Nothing]), defaults: BTreeSet::from([None]) }
     }
 }
 
-/// An `.if` that waits for its `.endif`. No condition is evaluated: most of them depend on the environment, or on the
-/// HAProxy that will read the file.
+/// Whether HAProxy reads a branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Branch {
+    Read,
+    Perhaps,
+    Skipped,
+}
+
+/// An `.if` that waits for its `.endif`.
 #[derive(Debug)]
 struct Block {
-    line: usize,
-    column: usize,
+    begin: Place,
+    byte: usize,
+    /// The branch that is open.
+    branch: Branch,
+    /// Whether a branch before was read.
+    decided: Branch,
     /// Where each branch begins.
     before: State,
     /// Where the branches so far may have ended.
@@ -64,58 +76,99 @@ struct Block {
     has_else: bool,
 }
 
-impl Reader {
-    /// Reads the words of one line.
-    pub(crate) fn line(&mut self, number: usize, words: &[Word]) -> Result<(), Flaw> {
+impl<'e> Reader<'e> {
+    pub(crate) fn new(environment: &'e Environment) -> Self {
+        Self {
+            environment,
+            variables: Variables::new(environment.variables.clone()),
+            sections: Vec::new(),
+            proxies: Vec::new(),
+            global: Global::default(),
+            state: State::default(),
+            blocks: Vec::new(),
+        }
+    }
+
+    /// Another file begins: no section reaches from one into the next, while `defaults` do (`readcfgfile()` in HAProxy's
+    /// `cfgparse.c`).
+    pub(crate) fn begin_file(&mut self) {
+        self.state.section = BTreeSet::from([Open::Nothing]);
+    }
+
+    /// Reads one line.
+    pub(crate) fn line(&mut self, place: Place, line: &[u8]) -> Result<(), Flaw> {
+        if self.is_skipped() && !line.trim_ascii_start().starts_with(b".") {
+            return Ok(());
+        }
+        let words = cut(line, &self.variables)?;
         let Some((first, rest)) = words.split_first() else {
             return Ok(());
         };
         match first.text.as_str() {
-            ".if" => self.open(number, first.column),
-            ".elif" => return self.next_branch(first, false),
-            ".else" => return self.next_branch(first, true),
+            ".if" => return self.open(place, first, rest),
+            ".elif" => return self.next_branch(first, rest, false),
+            ".else" => return self.next_branch(first, rest, true),
             ".endif" => return self.close(first),
+            _ if self.is_skipped() => {}
             // The others print a message, or do nothing.
             directive if directive.starts_with('.') => {}
-            "defaults" => return self.proxy(number, ProxyKind::Defaults, first, rest),
-            "frontend" => return self.proxy(number, ProxyKind::Frontend, first, rest),
-            "backend" => return self.proxy(number, ProxyKind::Backend, first, rest),
-            "listen" => return self.proxy(number, ProxyKind::Listen, first, rest),
-            other if OTHER_SECTIONS.contains(&other) => self.state.section = BTreeSet::from([None]),
-            _ => return self.inside(number, words),
+            "defaults" => return self.proxy(place, ProxyKind::Defaults, first, rest),
+            "frontend" => return self.proxy(place, ProxyKind::Frontend, first, rest),
+            "backend" => return self.proxy(place, ProxyKind::Backend, first, rest),
+            "listen" => return self.proxy(place, ProxyKind::Listen, first, rest),
+            other if section::begins(other) => {
+                let name = rest.first().and_then(Word::known).map(str::to_owned);
+                self.section(place, other, name);
+                self.state.section = BTreeSet::from([if other == "global" { Open::Global } else { Open::Other }]);
+            }
+            _ => return self.inside(place, &words),
         }
         Ok(())
     }
 
-    /// Every proxy of the file, or the line of a block that is never closed.
-    pub(crate) fn finish(self) -> Result<Vec<Proxy>, (usize, Flaw)> {
+    /// The end of a file: every block of it must be closed.
+    pub(crate) fn end_file(&mut self) -> Result<(), (Place, Flaw)> {
         match self.blocks.last() {
-            Some(block) => Err((block.line, Flaw::new(block.column, "this .if has no .endif"))),
-            None => Ok(self.proxies),
+            Some(block) => Err((block.begin, Flaw::new(block.byte, "this .if has no .endif"))),
+            None => Ok(()),
         }
     }
 
+    fn is_skipped(&self) -> bool {
+        self.blocks.iter().any(|block| block.branch == Branch::Skipped)
+    }
+
+    fn is_conditional(&self) -> bool {
+        self.blocks.iter().any(|block| block.branch == Branch::Perhaps)
+    }
+
+    fn section(&mut self, place: Place, keyword: &str, name: Option<String>) {
+        let conditional = self.is_conditional();
+        self.sections.push(Section { keyword: keyword.to_owned(), name, place, conditional });
+    }
+
     /// A line that begins a proxy section.
-    fn proxy(&mut self, line: usize, kind: ProxyKind, keyword: &Word, words: &[Word]) -> Result<(), Flaw> {
-        let place = Place { line, conditional: !self.blocks.is_empty() };
+    fn proxy(&mut self, place: Place, kind: ProxyKind, keyword: &Word, words: &[Word]) -> Result<(), Flaw> {
+        let at = At { place, conditional: self.is_conditional() };
         let (name, from) = match words {
             [from, source] if kind == ProxyKind::Defaults && from.text == "from" => (None, Some(source)),
             [name, from, source, ..] if from.text == "from" => (Some(name), Some(source)),
             [name, ..] => (Some(name), None),
             [] if kind == ProxyKind::Defaults => (None, None),
             [] => {
-                return Err(Flaw::new(keyword.column, format!("{} needs a name", keyword.text)));
+                return Err(Flaw::new(keyword.bytes.start, format!("{} needs a name", keyword.text)));
             }
         };
         let profile = match (from, kind) {
-            (Some(source), _) => self.profile_named(source, line)?,
+            (Some(source), _) => self.profile_named(source, place)?,
             (None, ProxyKind::Defaults) => Profile::of_haproxy(),
-            (None, _) => self.profile_before(line),
+            (None, _) => self.profile_before(place),
         };
         let name = name.and_then(Word::known).map(str::to_owned);
+        self.section(place, &keyword.text, name.clone());
         let index = self.proxies.len();
-        self.proxies.push(Proxy::new(place, kind, name, profile));
-        self.state.section = BTreeSet::from([Some(index)]);
+        self.proxies.push(Proxy::new(at, kind, name, profile));
+        self.state.section = BTreeSet::from([Open::Proxy(index)]);
         if kind == ProxyKind::Defaults {
             self.state.defaults = BTreeSet::from([Some(index)]);
         }
@@ -123,78 +176,133 @@ impl Reader {
     }
 
     /// What the last `defaults` section before this line hands on.
-    fn profile_before(&self, line: usize) -> Profile {
+    fn profile_before(&self, place: Place) -> Profile {
         let mut candidates = self.state.defaults.iter();
         match (candidates.next(), candidates.next()) {
             (Some(None), None) => Profile::of_haproxy(),
             (Some(Some(index)), None) => match self.proxies.get(*index) {
                 Some(defaults) => defaults.profile(),
-                None => Profile::unknown(line),
+                None => Profile::unknown(place),
             },
-            _ => Profile::unknown(line),
+            _ => Profile::unknown(place),
         }
     }
 
     /// What the `defaults` section of that name hands on.
-    fn profile_named(&self, name: &Word, line: usize) -> Result<Profile, Flaw> {
+    fn profile_named(&self, name: &Word, place: Place) -> Result<Profile, Flaw> {
         let Some(wanted) = name.known() else {
-            return Ok(Profile::unknown(line));
+            return Ok(Profile::unknown(place));
         };
         let defaults = self.proxies.iter().filter(|proxy| proxy.kind == ProxyKind::Defaults);
-        let mut named = defaults.clone().filter(|proxy| proxy.name.as_deref() == Some(wanted));
+        let mut named = defaults.filter(|proxy| proxy.name.as_deref() == Some(wanted));
         match (named.next(), named.next()) {
             (Some(only), None) => Ok(only.profile()),
-            (Some(_), Some(_)) => Ok(Profile::unknown(line)),
+            (Some(_), Some(_)) => Ok(Profile::unknown(place)),
             (None, _) => {
                 let what = format!("there is no defaults section named {wanted} before this line");
-                Err(Flaw::new(name.column, what))
+                Err(Flaw::new(name.bytes.start, what))
             }
         }
     }
 
     /// A line inside a section.
-    fn inside(&mut self, line: usize, words: &[Word]) -> Result<(), Flaw> {
-        let place = Place { line, conditional: !self.blocks.is_empty() || self.state.section.len() > 1 };
-        for index in self.state.section.iter().flatten() {
-            if let Some(proxy) = self.proxies.get_mut(*index) {
-                proxy.apply(place, words)?;
+    fn inside(&mut self, place: Place, words: &[Word]) -> Result<(), Flaw> {
+        let at = At { place, conditional: self.is_conditional() || self.state.section.len() > 1 };
+        for open in &self.state.section {
+            match open {
+                Open::Proxy(index) => {
+                    if let Some(proxy) = self.proxies.get_mut(*index) {
+                        proxy.apply(at, words)?;
+                    }
+                }
+                Open::Global => {
+                    self.global.apply(at, words);
+                    set_variables(&mut self.variables, at, words);
+                }
+                Open::Nothing if !at.conditional => {
+                    let first = words.first().map_or(0, |word| word.bytes.start);
+                    return Err(Flaw::new(first, "this line stands before any section"));
+                }
+                Open::Nothing | Open::Other => {}
             }
         }
         Ok(())
     }
 
-    fn open(&mut self, line: usize, column: usize) {
-        self.blocks.push(Block { line, column, before: self.state.clone(), after: None, has_else: false });
+    fn open(&mut self, place: Place, keyword: &Word, condition: &[Word]) -> Result<(), Flaw> {
+        let branch = if self.is_skipped() { Branch::Skipped } else { self.decide(keyword, condition)? };
+        self.blocks.push(Block {
+            begin: place,
+            byte: keyword.bytes.start,
+            branch,
+            decided: branch,
+            before: self.state.clone(),
+            after: None,
+            has_else: false,
+        });
+        Ok(())
     }
 
-    fn next_branch(&mut self, keyword: &Word, is_else: bool) -> Result<(), Flaw> {
-        let block = self.blocks.last_mut().filter(|block| !block.has_else);
-        let Some(block) = block else {
+    fn decide(&self, keyword: &Word, condition: &[Word]) -> Result<Branch, Flaw> {
+        let holds = condition::holds(condition, self.environment, &self.variables);
+        let byte = condition.first().map_or(keyword.bytes.start, |word| word.bytes.start);
+        Ok(match holds.map_err(|why| Flaw::new(byte, format!("this condition can't be read: {why}")))? {
+            Some(true) => Branch::Read,
+            Some(false) => Branch::Skipped,
+            None => Branch::Perhaps,
+        })
+    }
+
+    fn next_branch(&mut self, keyword: &Word, condition: &[Word], is_else: bool) -> Result<(), Flaw> {
+        let Some(mut block) = self.blocks.pop().filter(|block| !block.has_else) else {
             let what = format!("{} without an .if that waits for it", keyword.text);
-            return Err(Flaw::new(keyword.column, what));
+            return Err(Flaw::new(keyword.bytes.start, what));
         };
-        block.has_else = is_else;
+        let wanted = match () {
+            () if self.is_skipped() || block.decided == Branch::Read => Branch::Skipped,
+            () if is_else => Branch::Read,
+            () => self.decide(keyword, condition)?,
+        };
         let end = std::mem::replace(&mut self.state, block.before.clone());
         block.ended(end);
+        block.has_else = is_else;
+        // After a branch that was perhaps read, what would be read is perhaps skipped.
+        block.branch = match (wanted, block.decided) {
+            (Branch::Read, Branch::Perhaps) => Branch::Perhaps,
+            (wanted, _) => wanted,
+        };
+        block.decided = match (wanted, block.decided) {
+            (Branch::Read, _) | (_, Branch::Read) => Branch::Read,
+            (Branch::Perhaps, _) | (_, Branch::Perhaps) => Branch::Perhaps,
+            (Branch::Skipped, Branch::Skipped) => Branch::Skipped,
+        };
+        self.blocks.push(block);
         Ok(())
     }
 
     fn close(&mut self, keyword: &Word) -> Result<(), Flaw> {
         let Some(mut block) = self.blocks.pop() else {
-            return Err(Flaw::new(keyword.column, ".endif without an .if"));
+            return Err(Flaw::new(keyword.bytes.start, ".endif without an .if"));
         };
         block.ended(self.state.clone());
-        if !block.has_else {
-            block.ended(block.before.clone());
+        if block.decided != Branch::Read {
+            let before = block.before.clone();
+            block.may_have_ended(before);
         }
-        self.state = block.after.unwrap_or_default();
+        self.state = block.after.unwrap_or(block.before);
         Ok(())
     }
 }
 
 impl Block {
-    /// A branch may have ended like this.
+    /// The open branch has ended like this.
     fn ended(&mut self, end: State) {
+        if self.branch != Branch::Skipped {
+            self.may_have_ended(end);
+        }
+    }
+
+    fn may_have_ended(&mut self, end: State) {
         match &mut self.after {
             Some(after) => {
                 after.section.extend(end.section);
@@ -202,5 +310,19 @@ impl Block {
             }
             None => self.after = Some(end),
         }
+    }
+}
+
+/// What a line of a `global` section makes of the environment.
+fn set_variables(variables: &mut Variables, at: At, words: &[Word]) {
+    let known: Option<Vec<&str>> = words.iter().map(Word::known).collect();
+    let is_sure = !at.conditional && known.is_some();
+    let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+    match texts.as_slice() {
+        ["setenv", name, value] => variables.set(name, is_sure.then_some(*value)),
+        ["presetenv", name, value] => variables.preset(name, is_sure.then_some(*value)),
+        ["unsetenv", names @ ..] => names.iter().for_each(|name| variables.unset(name, is_sure)),
+        ["resetenv", names @ ..] => variables.reset(names, is_sure),
+        _ => {}
     }
 }

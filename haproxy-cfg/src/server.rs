@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use crate::effective::{Effective, Place};
+use crate::document::Place;
+use crate::effective::{At, Effective};
 use crate::error::Flaw;
 use crate::server_settings::ServerSettings;
 use crate::word::Word;
@@ -12,8 +13,8 @@ use crate::word::Word;
 pub struct Server {
     /// Its name.
     pub name: String,
-    /// The line it stands on, from 1.
-    pub line: usize,
+    /// The line it stands on.
+    pub place: Place,
     /// Its address as written, with the port.
     pub address: Effective<String>,
     /// Its port; `None` where the address has none, or one that is relative to the client's.
@@ -45,18 +46,18 @@ enum Names {
 
 impl Entry {
     /// Reads a line that begins with `server` or `server-template`, on top of the `default-server` lines before it.
-    pub(crate) fn read(place: Place, words: &[Word], defaults: &ServerSettings) -> Result<Self, Flaw> {
+    pub(crate) fn read(at: At, words: &[Word], defaults: &ServerSettings) -> Result<Self, Flaw> {
         let template = words.first().and_then(Word::known) == Some("server-template");
         let (name, numbers, address, settings) = match words {
             [_, name, address, settings @ ..] if !template => (name, None, address, settings),
             [_, name, numbers, address, settings @ ..] if template => (name, Some(numbers), address, settings),
             _ => {
-                let column = words.first().map_or(1, |word| word.column);
+                let byte = words.first().map_or(0, |word| word.bytes.start);
                 let what = match template {
                     true => "server-template needs a prefix, how many, and an address",
                     false => "server needs a name and an address",
                 };
-                return Err(Flaw::new(column, what));
+                return Err(Flaw::new(byte, what));
             }
         };
         let names = match (name.known(), numbers) {
@@ -66,23 +67,23 @@ impl Entry {
                 true => Names::Unknown,
                 false => Names::Numbered(
                     range(&numbers.text)
-                        .ok_or_else(|| Flaw::new(numbers.column, "expected how many servers, as in 3 or 1-3"))?,
+                        .ok_or_else(|| Flaw::new(numbers.bytes.start, "expected how many servers, as in 3 or 1-3"))?,
                 ),
             },
         };
         let mut effective = defaults.clone();
-        if place.conditional || words.iter().any(|word| word.spreads) {
-            effective = ServerSettings::unknown(place.line);
+        if at.conditional || words.iter().any(|word| word.spreads) {
+            effective = ServerSettings::unknown(at.place);
         } else {
-            effective.apply(place, settings);
+            effective.apply(at, settings);
         }
-        let port = Effective::at(place, address.known().map(port));
+        let port = Effective::at(at, address.known().map(port));
         Ok(Self {
             names,
             shared: Server {
                 name: name.text.clone(),
-                line: place.line,
-                address: Effective::at(place, address.known().map(str::to_owned)),
+                place: at.place,
+                address: Effective::at(at, address.known().map(str::to_owned)),
                 port,
                 check_port: match effective.port {
                     Effective::Known { value: None, .. } => port,

@@ -3,36 +3,53 @@
 use std::time::Duration;
 
 use crate::delay::delay;
-use crate::effective::{Effective, Place};
+use crate::effective::{At, settings};
 use crate::word::{Word, number};
 
-/// What `server` and `default-server` lines can set, as far as a restart has to do with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerSettings {
-    /// `check`: whether its health is checked.
-    pub check: Effective<bool>,
-    /// `port`: where the health check connects, if not to the server's own port.
-    pub port: Effective<Option<u16>>,
-    /// `inter`: pause between two checks.
-    pub inter: Effective<Duration>,
-    /// `fall`: so many failed checks in a row make it DOWN.
-    pub fall: Effective<u32>,
-    /// `rise`: so many passed checks in a row make it UP.
-    pub rise: Effective<u32>,
-    /// `backup`: it is used when no other server is up.
-    pub backup: Effective<bool>,
-    /// `cookie`: the value that makes clients stick to it.
-    pub cookie: Effective<Option<String>>,
-    /// `weight`
-    pub weight: Effective<u32>,
-    /// `on-marked-down`
-    pub on_marked_down: Effective<OnMarkedDown>,
-    /// `on-marked-up`
-    pub on_marked_up: Effective<OnMarkedUp>,
-    /// `track`: the server whose state it shares, as written.
-    pub track: Effective<Option<String>>,
-    /// `agent-check`: an agent may change its state as well.
-    pub agent_check: Effective<bool>,
+settings! {
+    /// What `server` and `default-server` lines can set, as far as a restart has to do with it.
+    pub struct ServerSettings {
+        /// `check`: whether its health is checked.
+        check: bool = false,
+        /// `addr`: where the health check connects, if not to the server's own address.
+        addr: Option<String> = None,
+        /// `port`: where the health check connects, if not to the server's own port.
+        port: Option<u16> = None,
+        /// `inter`: pause between two checks.
+        inter: Duration = Duration::from_secs(2),
+        /// `fastinter`: the same while it goes up or down; `None` means `inter`.
+        fastinter: Option<Duration> = None,
+        /// `downinter`: the same while it is down; `None` means `inter`.
+        downinter: Option<Duration> = None,
+        /// `fall`: so many failed checks in a row make it DOWN.
+        fall: u32 = 3,
+        /// `rise`: so many passed checks in a row make it UP.
+        rise: u32 = 2,
+        /// `slowstart`: for how long its weight rises after it came up; 0 where it does not.
+        slowstart: Duration = Duration::ZERO,
+        /// `backup`: it is used when no other server is up.
+        backup: bool = false,
+        /// `disabled`: it begins in maintenance.
+        disabled: bool = false,
+        /// `cookie`: the value that makes clients stick to it.
+        cookie: Option<String> = None,
+        /// `weight`
+        weight: u32 = 1,
+        /// `on-marked-down`
+        on_marked_down: OnMarkedDown = OnMarkedDown::Nothing,
+        /// `on-marked-up`
+        on_marked_up: OnMarkedUp = OnMarkedUp::Nothing,
+        /// `track`: the server whose state it shares, as written.
+        track: Option<String> = None,
+        /// `agent-check`: an agent may change its state as well.
+        agent_check: bool = false,
+        /// `agent-port`: where that agent listens.
+        agent_port: Option<u16> = None,
+        /// `init-addr`: how its address is found at the start, as written.
+        init_addr: Option<String> = None,
+        /// `resolvers`: its address is asked for again while HAProxy runs.
+        resolvers: Option<String> = None,
+    }
 }
 
 /// What happens to a server's sessions when it goes down.
@@ -56,10 +73,8 @@ pub enum OnMarkedUp {
 /// Settings that take a value and have nothing to do with a restart; the value must not be taken for a setting.
 /// All of 2.2 to 3.4, with the parts of `source`.
 const TAKES_A_VALUE: &[&str] = &[
-    "addr",
     "agent-addr",
     "agent-inter",
-    "agent-port",
     "agent-send",
     "alpn",
     "ca-file",
@@ -74,15 +89,12 @@ const TAKES_A_VALUE: &[&str] = &[
     "crl-file",
     "crt",
     "curves",
-    "downinter",
     "error-limit",
-    "fastinter",
     "guid",
     "hash-key",
     "healthcheck",
     "id",
     "idle-ping",
-    "init-addr",
     "init-state",
     "interface",
     "ktls",
@@ -106,10 +118,8 @@ const TAKES_A_VALUE: &[&str] = &[
     "resolve-net",
     "resolve-opts",
     "resolve-prefer",
-    "resolvers",
     "shard",
     "sigalgs",
-    "slowstart",
     "sni",
     "socks4",
     "source",
@@ -123,78 +133,51 @@ const TAKES_A_VALUE: &[&str] = &[
 ];
 
 impl ServerSettings {
-    /// What a server has that nothing is said about.
-    pub(crate) fn of_haproxy() -> Self {
-        Self {
-            check: Effective::default(false),
-            port: Effective::default(None),
-            inter: Effective::default(Duration::from_secs(2)),
-            fall: Effective::default(3),
-            rise: Effective::default(2),
-            backup: Effective::default(false),
-            cookie: Effective::default(None),
-            weight: Effective::default(1),
-            on_marked_down: Effective::default(OnMarkedDown::Nothing),
-            on_marked_up: Effective::default(OnMarkedUp::Nothing),
-            track: Effective::default(None),
-            agent_check: Effective::default(false),
-        }
-    }
-
-    /// What can't be known because of this line.
-    pub(crate) fn unknown(line: usize) -> Self {
-        Self {
-            check: Effective::Unknown { line },
-            port: Effective::Unknown { line },
-            inter: Effective::Unknown { line },
-            fall: Effective::Unknown { line },
-            rise: Effective::Unknown { line },
-            backup: Effective::Unknown { line },
-            cookie: Effective::Unknown { line },
-            weight: Effective::Unknown { line },
-            on_marked_down: Effective::Unknown { line },
-            on_marked_up: Effective::Unknown { line },
-            track: Effective::Unknown { line },
-            agent_check: Effective::Unknown { line },
-        }
-    }
-
     /// Applies the settings of one line, in their order.
-    pub(crate) fn apply(&mut self, place: Place, words: &[Word]) {
+    pub(crate) fn apply(&mut self, at: At, words: &[Word]) {
         if words.iter().any(|word| word.spreads) {
-            *self = Self::unknown(place.line);
+            *self = Self::unknown(at.place);
             return;
         }
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let Some(keyword) = word.known() else {
-                *self = Self::unknown(place.line);
+                *self = Self::unknown(at.place);
                 return;
             };
             let mut text = || words.next().and_then(Word::known);
             match keyword {
-                "check" => self.check.set(place, Some(true)),
-                "no-check" => self.check.set(place, Some(false)),
-                "backup" => self.backup.set(place, Some(true)),
-                "no-backup" => self.backup.set(place, Some(false)),
-                "agent-check" => self.agent_check.set(place, Some(true)),
-                "no-agent-check" => self.agent_check.set(place, Some(false)),
-                "port" => self.port.set(place, number(words.next()).map(Some)),
-                "inter" => self.inter.set(place, delay(words.next())),
-                "fall" => self.fall.set(place, number(words.next())),
-                "rise" => self.rise.set(place, number(words.next())),
-                "weight" => self.weight.set(place, number(words.next())),
-                "cookie" => self.cookie.set(place, text().map(|text| Some(text.to_owned()))),
-                "track" => self.track.set(place, text().map(|text| Some(text.to_owned()))),
+                "check" => self.check.set(at, Some(true)),
+                "no-check" => self.check.set(at, Some(false)),
+                "backup" => self.backup.set(at, Some(true)),
+                "no-backup" => self.backup.set(at, Some(false)),
+                "agent-check" => self.agent_check.set(at, Some(true)),
+                "no-agent-check" => self.agent_check.set(at, Some(false)),
+                "disabled" => self.disabled.set(at, Some(true)),
+                "enabled" => self.disabled.set(at, Some(false)),
+                "addr" => self.addr.set(at, text().map(|text| Some(text.to_owned()))),
+                "init-addr" => self.init_addr.set(at, text().map(|text| Some(text.to_owned()))),
+                "resolvers" => self.resolvers.set(at, text().map(|text| Some(text.to_owned()))),
+                "agent-port" => self.agent_port.set(at, number(words.next()).map(Some)),
+                "fastinter" => self.fastinter.set(at, delay(words.next()).map(Some)),
+                "downinter" => self.downinter.set(at, delay(words.next()).map(Some)),
+                "slowstart" => self.slowstart.set(at, delay(words.next())),
+                "port" => self.port.set(at, number(words.next()).map(Some)),
+                "inter" => self.inter.set(at, delay(words.next())),
+                "fall" => self.fall.set(at, number(words.next())),
+                "rise" => self.rise.set(at, number(words.next())),
+                "weight" => self.weight.set(at, number(words.next())),
+                "cookie" => self.cookie.set(at, text().map(|text| Some(text.to_owned()))),
+                "track" => self.track.set(at, text().map(|text| Some(text.to_owned()))),
                 "on-marked-down" => self.on_marked_down.set(
-                    place,
+                    at,
                     match text() {
                         Some("shutdown-sessions") => Some(OnMarkedDown::ShutdownSessions),
                         _ => None,
                     },
                 ),
                 "on-marked-up" => self.on_marked_up.set(
-                    place,
+                    at,
                     match text() {
                         Some("shutdown-backup-sessions") => Some(OnMarkedUp::ShutdownBackupSessions),
                         _ => None,

@@ -1,30 +1,26 @@
 //! Cutting a line into words.
 
-use std::iter::Enumerate;
-use std::str::Chars;
+use std::ops::Range;
 
 use crate::error::Flaw;
+use crate::variables::{Value, Variables};
 
 /// A word of a line, as HAProxy would take it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Word {
-    /// What it says, without quotes and escapes; variables as they stand.
-    pub(crate) text: String,
-    /// Where it begins, in characters from 1.
-    pub(crate) column: usize,
-    /// Whether an environment variable is part of it.
+pub struct Word {
+    /// What it says, without quotes and escapes; variables that are not known as they stand.
+    pub text: String,
+    /// Where it stands in its line, in bytes from 0.
+    pub bytes: Range<usize>,
+    /// Whether a variable that is not known is part of it.
     pub(crate) variable: bool,
-    /// Whether a variable may make several words, or none, of it: `"${NAME[*]}"`.
+    /// Whether such a variable may make several words, or none, of it: `"${NAME[*]}"`.
     pub(crate) spreads: bool,
 }
 
 impl Word {
-    fn new(column: usize) -> Self {
-        Self { text: String::new(), column, variable: false, spreads: false }
-    }
-
-    /// What it says, unless that depends on the environment.
-    pub(crate) fn known(&self) -> Option<&str> {
+    /// What it says, unless that depends on something that is not known.
+    pub fn known(&self) -> Option<&str> {
         (!self.variable).then_some(self.text.as_str())
     }
 }
@@ -44,93 +40,162 @@ enum Quote {
     Weak,
 }
 
-/// Cuts a line into words, by the rules of "Quoting and escaping" (configuration manual, 2.2) and, where that is
-/// silent, of `parse_line()` in HAProxy's `tools.c`: a `#` begins a comment even within a word, and a backslash before
-/// any other character stays. A `\xNN` above 7F becomes the character with that number.
-pub(crate) fn cut(line: &str) -> Result<Vec<Word>, Flaw> {
-    let mut cutter = Cutter { characters: line.chars().enumerate(), words: Vec::new(), word: None };
+/// Cuts a line into words, by the rules of "Quoting and escaping" (configuration manual, 2.2) and, where that is silent, of
+/// `parse_line()` in HAProxy's `tools.c`: a `#` begins a comment even within a word, and a backslash before any other character stays.
+pub(crate) fn cut(line: &[u8], variables: &Variables) -> Result<Vec<Word>, Flaw> {
+    let mut cutter = Cutter { line, next: 0, variables, words: Vec::new(), word: None };
     cutter.run()?;
-    cutter.words.extend(cutter.word);
+    cutter.end_word();
     Ok(cutter.words)
 }
 
+/// The comment of a line, from its `#` on.
+pub(crate) fn comment(line: &[u8]) -> Option<&[u8]> {
+    let nothing = Variables::default();
+    let mut cutter = Cutter { line, next: 0, variables: &nothing, words: Vec::new(), word: None };
+    let end = cutter.run().ok()?;
+    line.get(end..).filter(|rest| rest.starts_with(b"#"))
+}
+
 struct Cutter<'a> {
-    characters: Enumerate<Chars<'a>>,
+    line: &'a [u8],
+    /// The next byte to be read.
+    next: usize,
+    variables: &'a Variables,
     words: Vec<Word>,
-    word: Option<Word>,
+    /// The word that is being read.
+    word: Option<Half>,
+}
+
+/// A word that is being read.
+struct Half {
+    text: Vec<u8>,
+    begin: usize,
+    variable: bool,
+    spreads: bool,
 }
 
 impl Cutter<'_> {
-    fn run(&mut self) -> Result<(), Flaw> {
+    /// Reads to the end of what counts, and says where that is.
+    fn run(&mut self) -> Result<usize, Flaw> {
         let mut quote = Quote::None;
         let mut opened = 0;
-        while let Some((index, character)) = self.characters.next() {
-            let column = index + 1;
-            match (character, quote) {
-                ('\n' | '\r' | '\0', _) | ('#', Quote::None) => break,
-                ('"', Quote::None | Quote::Weak) | ('\'', Quote::None | Quote::Strong) => {
-                    self.word(column);
-                    opened = column;
-                    quote = match (quote, character) {
-                        (Quote::None, '"') => Quote::Weak,
+        while let Some(byte) = self.peek(0) {
+            let at = self.next;
+            match (byte, quote) {
+                (b'\n' | b'\r' | b'\0', _) | (b'#', Quote::None) => break,
+                (b'"', Quote::None | Quote::Weak) | (b'\'', Quote::None | Quote::Strong) => {
+                    self.word();
+                    self.next += 1;
+                    opened = at;
+                    quote = match (quote, byte) {
+                        (Quote::None, b'"') => Quote::Weak,
                         (Quote::None, _) => Quote::Strong,
                         _ => Quote::None,
                     };
                 }
-                ('\\', Quote::None | Quote::Weak) => self.escape(column, quote)?,
-                ('$', Quote::Weak) => {
-                    let spreads = self.variable_spreads();
-                    let word = self.word(column);
-                    word.text.push('$');
-                    word.variable = true;
-                    word.spreads |= spreads;
+                (b'\\', Quote::None | Quote::Weak) => self.escape(quote)?,
+                (b'$', Quote::Weak) => self.variable()?,
+                (b' ' | b'\t' | b'\x0b' | b'\x0c', Quote::None) => {
+                    self.end_word();
+                    self.next += 1;
                 }
-                (' ' | '\t' | '\x0b' | '\x0c', Quote::None) => self.words.extend(self.word.take()),
-                (other, _) => self.word(column).text.push(other),
+                (other, _) => {
+                    self.word().text.push(other);
+                    self.next += 1;
+                }
             }
         }
         match quote {
-            Quote::None => Ok(()),
+            Quote::None => Ok(self.next),
             Quote::Weak => Err(Flaw::new(opened, "this double quote is never closed")),
             Quote::Strong => Err(Flaw::new(opened, "this single quote is never closed")),
         }
     }
 
-    /// The word that is being read, which may begin here.
-    fn word(&mut self, column: usize) -> &mut Word {
-        self.word.get_or_insert_with(|| Word::new(column))
+    fn peek(&self, ahead: usize) -> Option<u8> {
+        self.line.get(self.next.checked_add(ahead)?).copied()
     }
 
-    /// What follows a backslash.
-    fn escape(&mut self, column: usize, quote: Quote) -> Result<(), Flaw> {
-        let rest = self.characters.clone().map(|(_, character)| character);
-        let (taken, character) = match rest.clone().next() {
-            Some(same @ (' ' | '\\' | '#' | '\'' | '"')) => (1, same),
-            Some('$') if quote == Quote::Weak => (1, '$'),
-            Some('t') => (1, '\t'),
-            Some('r') => (1, '\r'),
-            Some('n') => (1, '\n'),
-            Some('x') => {
-                let digits: String = rest.skip(1).take(2).collect();
-                let all_hex = digits.len() == 2 && digits.chars().all(|c| c.is_ascii_hexdigit());
-                match u8::from_str_radix(&digits, 16) {
-                    Ok(byte) if all_hex => (3, char::from(byte)),
-                    _ => return Err(Flaw::new(column, "\\x must be followed by two hex digits")),
-                }
+    /// The word that is being read, which may begin here.
+    fn word(&mut self) -> &mut Half {
+        let begin = self.next;
+        self.word.get_or_insert_with(|| Half { text: Vec::new(), begin, variable: false, spreads: false })
+    }
+
+    fn end_word(&mut self) {
+        let end = self.next;
+        let Some(Half { text, begin, variable, spreads }) = self.word.take() else { return };
+        let text =
+            String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        self.words.push(Word { text, bytes: begin..end, variable, spreads });
+    }
+
+    /// A backslash and what follows it.
+    fn escape(&mut self, quote: Quote) -> Result<(), Flaw> {
+        let (taken, byte) = match self.peek(1) {
+            Some(same @ (b' ' | b'\\' | b'#' | b'\'' | b'"')) => (2, same),
+            Some(b'$') if quote == Quote::Weak => (2, b'$'),
+            Some(b't') => (2, b'\t'),
+            Some(b'r') => (2, b'\r'),
+            Some(b'n') => (2, b'\n'),
+            Some(b'x') => {
+                let digit = |ahead| self.peek(ahead).and_then(|digit| char::from(digit).to_digit(16));
+                let byte = digit(2).zip(digit(3)).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+                (4, byte.ok_or_else(|| Flaw::new(self.next, "\\x must be followed by two hex digits"))?)
             }
-            _ => (0, '\\'),
+            _ => (1, b'\\'),
         };
-        for _ in 0..taken {
-            self.characters.next();
-        }
-        self.word(column).text.push(character);
+        self.word().text.push(byte);
+        self.next += taken;
         Ok(())
     }
 
-    /// Whether the variable whose `$` was just read ends in `[*]}`.
-    fn variable_spreads(&self) -> bool {
-        let rest = self.characters.clone().map(|(_, character)| character);
-        let name: String = rest.take_while(|c| !matches!(c, '}' | '"')).collect();
-        name.starts_with('{') && name.ends_with("[*]")
+    /// `$NAME`, `${NAME}`, `${NAME-default}` or `${NAME[*]}` (configuration manual, 2.3).
+    fn variable(&mut self) -> Result<(), Flaw> {
+        let begin = self.next;
+        let braced = self.peek(1) == Some(b'{');
+        let name_begin = begin + if braced { 2 } else { 1 };
+        let rest = self.line.get(name_begin..).unwrap_or_default();
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+        let length = rest.iter().take_while(|byte| is_name(byte)).count();
+        let name = String::from_utf8_lossy(rest.get(..length).unwrap_or_default()).into_owned();
+        let (mut default, mut spreads, mut end) = (None, false, name_begin + length);
+        if braced {
+            let tail = rest.get(length..).unwrap_or_default();
+            let close = tail.iter().position(|byte| *byte == b'}');
+            let close = close.ok_or_else(|| Flaw::new(begin, "this ${ is never closed"))?;
+            let inside = tail.get(..close).unwrap_or_default();
+            let plain = inside.strip_suffix(b"[*]");
+            spreads = plain.is_some();
+            default = plain.unwrap_or(inside).strip_prefix(b"-").map(<[u8]>::to_vec);
+            end += close + 1;
+        }
+        let value = match self.variables.get(&name) {
+            Some(Value::Text(text)) => Some(text.into_bytes()),
+            Some(Value::Undefined) => Some(default.unwrap_or_default()),
+            None => None,
+        };
+        match value {
+            None => {
+                let text = self.line.get(begin..end).unwrap_or_default().to_vec();
+                let word = self.word();
+                word.text.extend(text);
+                word.variable = true;
+                word.spreads |= spreads;
+            }
+            Some(value) if !spreads => self.word().text.extend(value),
+            Some(value) => {
+                let mut first = true;
+                for piece in value.split(|byte| *byte == b' ').filter(|piece| !piece.is_empty()) {
+                    if !std::mem::replace(&mut first, false) {
+                        self.end_word();
+                    }
+                    self.word().text.extend(piece);
+                }
+            }
+        }
+        self.next = end;
+        Ok(())
     }
 }

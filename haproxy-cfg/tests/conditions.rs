@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use haproxy_cfg::{Config, Effective};
+use haproxy_cfg::{Config, Effective, Place};
 
 fn config(text: &str) -> Config {
     Config::parse("haproxy.cfg", text).unwrap()
@@ -18,7 +18,7 @@ fn a_default_server_under_a_condition_makes_what_it_sets_unknown() {
     assert_eq!(config.kills_on_down("b", "a"), Some(false));
     assert_eq!(config.kills_on_down("b", "c"), None);
     let settings = config.server("b", "c").unwrap().settings;
-    assert_eq!(settings.on_marked_down, Effective::Unknown { line: 4 });
+    assert_eq!(settings.on_marked_down, Effective::Unknown { place: Place { file: 0, line: 4 } });
     assert_eq!(settings.fall.known(), Some(&3));
 }
 
@@ -30,7 +30,7 @@ fn a_line_after_the_condition_is_sure_again() {
     ));
     assert_eq!(config.kills_on_down("b", "a"), Some(true));
     let redispatch = config.backend("b").unwrap().settings.redispatch;
-    assert_eq!((redispatch.known(), redispatch.line()), (Some(&false), Some(6)));
+    assert_eq!((redispatch.known(), redispatch.place()), (Some(&false), Some(Place { file: 0, line: 6 })));
 }
 
 #[test]
@@ -89,17 +89,17 @@ fn nested_conditions_end_with_the_last_one() {
         "backend a\n.if 1\n.if 0\n retries 1\n.elif 1\n retries 2\n.endif\n retries 4\n.endif\n option persist\n",
     );
     let settings = &config.backend("a").unwrap().settings;
-    assert_eq!(settings.retries, Effective::Unknown { line: 8 });
+    assert_eq!(settings.retries, Effective::Known { value: 4, place: Some(Place { file: 0, line: 8 }) });
     assert_eq!(settings.persist.known(), Some(&true));
 }
 
 #[test]
 fn a_variable_makes_its_setting_unknown() {
     let config = config("backend b\n retries \"$RETRIES\"\n server a \"${ADDRESS}:80\" check port \"$PORT\" fall 5\n");
-    assert_eq!(config.backend("b").unwrap().settings.retries, Effective::Unknown { line: 2 });
+    assert_eq!(config.backend("b").unwrap().settings.retries, Effective::Unknown { place: Place { file: 0, line: 2 } });
     let server = config.server("b", "a").unwrap();
-    assert_eq!(server.address, Effective::Unknown { line: 3 });
-    assert_eq!(server.check_port, Effective::Unknown { line: 3 });
+    assert_eq!(server.address, Effective::Unknown { place: Place { file: 0, line: 3 } });
+    assert_eq!(server.check_port, Effective::Unknown { place: Place { file: 0, line: 3 } });
     assert_eq!(server.settings.fall.known(), Some(&5));
     assert_eq!(config.kills_on_down("b", "a"), Some(false));
 }

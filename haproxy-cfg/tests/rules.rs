@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use haproxy_cfg::{Config, Effective, HashType, HttpReuse, OnMarkedDown, OnMarkedUp, Server};
+use haproxy_cfg::{Config, Effective, HashType, HttpReuse, OnMarkedDown, OnMarkedUp, Place, Server};
 
 fn config(text: &str) -> Config {
     Config::parse("haproxy.cfg", text).unwrap()
@@ -23,12 +23,12 @@ fn server(text: &str) -> Server {
     server
 }
 
-fn known<T>(value: T, line: usize) -> Effective<T> {
-    Effective::Known { value, line: Some(line) }
+fn known<T>(value: T, line: u32) -> Effective<T> {
+    Effective::Known { value, place: Some(Place { file: 0, line }) }
 }
 
 fn of_haproxy<T>(value: T) -> Effective<T> {
-    Effective::Known { value, line: None }
+    Effective::Known { value, place: None }
 }
 
 #[test]
