@@ -31,6 +31,7 @@ mod document;
 mod effective;
 mod error;
 mod global;
+pub mod lint;
 mod proxy;
 mod proxy_settings;
 mod reader;

@@ -85,6 +85,9 @@ pub(super) enum Command {
         /// Only these apps
         apps: Vec<String>,
     },
+    /// Reads HAProxy's own configuration
+    #[command(subcommand)]
+    HaproxyCfg(HaproxyCfg),
     /// Keeps an app that is out, or owing, until that is over; left behind by the commands that need it
     #[command(hide = true)]
     Keep {
@@ -108,9 +111,69 @@ impl Command {
     pub(super) fn acts(&self) -> bool {
         match self {
             Self::Restart(_) | Self::Out(_) | Self::In(_) | Self::Recover { .. } | Self::Keep { .. } => true,
-            Self::Status { .. } | Self::Check { .. } | Self::Completions { .. } | Self::Man { .. } => false,
+            Self::Status { .. }
+            | Self::Check { .. }
+            | Self::HaproxyCfg(_)
+            | Self::Completions { .. }
+            | Self::Man { .. } => false,
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum HaproxyCfg {
+    /// Says what in it would make a restart drop requests, why, and what to write instead
+    #[command(after_help = LINT_CODES)]
+    Lint(LintOptions),
+}
+
+const LINT_CODES: &str = "\
+Exit codes:
+  0  clean: nothing as bad as --fail-on
+  1  findings
+  2  wrong usage, or HAProxy could not read the files either";
+
+/// Of `haproxy-cfg lint`.
+#[derive(Debug, Args)]
+pub(super) struct LintOptions {
+    /// Files and folders in the order in which HAProxy is given them with -f; - is standard input
+    #[arg(value_name = "FILE", default_value = "/etc/haproxy/haproxy.cfg")]
+    pub files: Vec<PathBuf>,
+
+    /// A variable of HAProxy's environment; with at least one, all others count as not set
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub set: Vec<(String, String)>,
+
+    /// The least severity that ends with exit code 1
+    #[arg(long, value_name = "SEVERITY", default_value = "warning")]
+    pub fail_on: FailOn,
+
+    /// Also prints how long HAProxy's checks alone take to see each server go and come
+    #[arg(long)]
+    pub times: bool,
+}
+
+/// A severity of findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FailOn {
+    Note,
+    Warning,
+    Error,
+}
+
+impl From<FailOn> for haproxy_cfg::lint::Severity {
+    fn from(severity: FailOn) -> Self {
+        match severity {
+            FailOn::Note => Self::Note,
+            FailOn::Warning => Self::Warning,
+            FailOn::Error => Self::Error,
+        }
+    }
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[derive(Debug, Args)]

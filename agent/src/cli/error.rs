@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use haproxy_cfg::ParseError;
 use nix::errno::Errno;
 use serde_json::json;
 
@@ -10,6 +11,7 @@ use super::args::Format;
 use super::printer;
 use crate::config::{ConfigError, UnknownApp};
 use crate::engine::{BuildError, fault};
+use crate::haproxy::Unreadable;
 use crate::journal::JournalError;
 use crate::keeper::KeeperError;
 use crate::run::Ending;
@@ -30,6 +32,10 @@ pub enum CliError {
     Journal(#[from] JournalError),
     #[error("could not start")]
     Start { source: std::io::Error },
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    #[error("HAProxy could not read this: {0}")]
+    HaproxyCfg(#[from] ParseError),
     #[error("could not write to {}", path.display())]
     Write { path: PathBuf, source: std::io::Error },
 }
@@ -66,7 +72,12 @@ impl CliError {
     /// The exit code.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::UnknownApp(_) | Self::Build(_) | Self::Usage(_) => 2,
+            Self::Config(_)
+            | Self::UnknownApp(_)
+            | Self::Build(_)
+            | Self::Usage(_)
+            | Self::Unreadable(_)
+            | Self::HaproxyCfg(_) => 2,
             Self::Start { .. } | Self::Write { .. } => 1,
             // What is owing can't be known.
             Self::Journal(_) => Ending::Stuck.exit_code(),
@@ -101,6 +112,8 @@ impl CliError {
             Self::Start { source } if source.raw_os_error() == Some(Errno::EMFILE as i32) => {
                 Some("`ulimit -n` shows how many files may be open: give it more, as with `ulimit -n 1024`".to_owned())
             }
+            Self::Unreadable(_) => Some("name the files that HAProxy is given with `-f`".to_owned()),
+            Self::HaproxyCfg(error) => Some(format!("`haproxy -c -f {}` shows what HAProxy says", error.file)),
             Self::Usage(_) | Self::Start { .. } | Self::Write { .. } => None,
         }
     }

@@ -4,6 +4,7 @@ mod args;
 mod aside;
 mod check;
 mod error;
+mod haproxy_cfg;
 mod keep;
 mod phase;
 mod pit_stop;
@@ -69,6 +70,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Keep { app } => keep::run(&arguments, app).await,
         Command::Status { apps } => status::run(&arguments, apps).await,
         Command::Check { apps } => check::run(&arguments, apps).await,
+        Command::HaproxyCfg(command) => haproxy_cfg::run(&arguments, command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "pitstop", &mut script);

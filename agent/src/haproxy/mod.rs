@@ -9,6 +9,7 @@
 //! | `info`, `stat`, `status`, `servers_state`, `servers_conn`, `processes`, `sessions` | one kind of answer each |
 //! | `client`, `master` | typed calls on a worker's socket and on the master's |
 //! | `connection` | one connection per line, every stage with a deadline |
+//! | `files` | the files of its configuration |
 //! | `error` | what went wrong, and what to do about it |
 
 mod address;
@@ -18,6 +19,7 @@ mod codec;
 mod command;
 mod connection;
 mod error;
+mod files;
 mod info;
 mod master;
 mod name;
@@ -37,6 +39,7 @@ pub use codec::{AnswerCodec, CodecError, MAX_ANSWER, MAX_LINE};
 pub use command::{Act, AdminAction, Command, Health, Kinds, MasterCommand, StatScope, Weight, WeightError};
 pub use connection::Limits;
 pub use error::{Error, ErrorKind, Stage, Text};
+pub use files::{Unreadable, read_files};
 pub use info::Info;
 pub use master::MasterClient;
 pub use name::{Name, NameError, ServerId};

@@ -1,0 +1,53 @@
+//! Rules on where requests go: once more to another server, by fixed weights, on connections that are used again.
+
+use super::{Backend, Report, Rule, Severity};
+use crate::proxy_settings::{HttpReuse, Mode};
+
+pub(super) fn look(report: &mut Report<'_>, backends: &[Backend<'_>]) {
+    for backend in backends {
+        redispatch(report, backend);
+        fixed_weights(report, backend);
+        reuse(report, backend);
+    }
+}
+
+/// With a single server there is no other to go to.
+fn redispatch(report: &mut Report<'_>, backend: &Backend<'_>) {
+    if backend.servers.len() < 2 {
+        return;
+    }
+    let settings = &backend.proxy.settings;
+    let place = backend.proxy.place;
+    if settings.retries.is(&0) {
+        let what = format!("{} has `retries 0`", backend.name());
+        report.setting(Rule::NoRedispatch, &settings.retries, place, "retries", what, "write `retries 3`");
+    }
+    if settings.redispatch.is(&false) {
+        let what = format!("{} is without `option redispatch`", backend.name());
+        let word = backend.name();
+        report.setting(Rule::NoRedispatch, &settings.redispatch, place, word, what, "add `option redispatch`");
+    }
+}
+
+fn fixed_weights(report: &mut Report<'_>, backend: &Backend<'_>) {
+    let settings = &backend.proxy.settings;
+    if settings.has_fixed_weights() != Some(true) {
+        return;
+    }
+    let algorithm = settings.balance.known().cloned().flatten().unwrap_or_default();
+    let is_ramped = report.context.ramps.iter().any(|(name, _)| name == backend.name());
+    let place = settings.balance.place().unwrap_or(backend.proxy.place);
+    let severity = if is_ramped { Severity::Error } else { Rule::FixedWeights.severity() };
+    let span = report.config.find(place, "balance");
+    let what = format!("{}: weights are fixed with `balance {algorithm}`", backend.name());
+    report.with(Rule::FixedWeights, severity, span, what, "add `hash-type consistent`, or choose another algorithm");
+}
+
+fn reuse(report: &mut Report<'_>, backend: &Backend<'_>) {
+    let settings = &backend.proxy.settings;
+    if settings.mode.is(&Mode::Http) && settings.http_reuse.is(&HttpReuse::Always) {
+        let what = format!("{}: `http-reuse always`", backend.name());
+        let fix = "let the app keep idle connections longer than HAProxy does (`pool-purge-delay`), or write `http-reuse safe`";
+        report.setting(Rule::ReuseAlways, &settings.http_reuse, backend.proxy.place, "http-reuse", what, fix);
+    }
+}
