@@ -35,6 +35,7 @@ pub mod lint;
 mod proxy;
 mod proxy_settings;
 mod reader;
+pub mod render;
 mod section;
 mod server;
 mod server_settings;
