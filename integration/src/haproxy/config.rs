@@ -23,7 +23,12 @@ pub struct Config {
     frontends: Vec<(String, SocketAddr, String)>,
     backends: Vec<Backend>,
     extra: Vec<String>,
+    /// All of it, as it stands.
+    written: Option<String>,
 }
+
+/// Where a configuration that is taken as it stands has its admin socket.
+const USUAL_SOCKET: &str = "/run/haproxy/admin.sock";
 
 impl Config {
     /// No frontend and no backend yet.
@@ -36,7 +41,15 @@ impl Config {
             frontends: Vec::new(),
             backends: Vec::new(),
             extra: Vec::new(),
+            written: None,
         }
+    }
+
+    /// A text that is taken as it stands, but for its admin socket, `/run/haproxy/admin.sock`, which gets a folder of its own. This is where its
+    /// frontend listens.
+    pub fn written(text: &str, frontend: SocketAddr) -> Self {
+        let written = Some(text.to_owned());
+        Self { written, ..Self::new(Mode::Http).frontend("", frontend, "") }
     }
 
     /// Without `option redispatch`.
@@ -82,6 +95,9 @@ impl Config {
 
     /// The text, with the admin socket at this path.
     pub fn render(&self, socket: &str) -> String {
+        if let Some(text) = &self.written {
+            return text.replace(USUAL_SOCKET, socket);
+        }
         let mut text = String::new();
         let mut section = |head: &str, lines: &[String]| {
             writeln!(text, "{head}").expect("writing to a string");
