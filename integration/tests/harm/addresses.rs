@@ -3,7 +3,9 @@
 use haproxy_cfg::lint::Rule;
 use integration::haproxy::{Backend, Server};
 
-use crate::scene::{Harm, at, by, main_entry, web, with_backend};
+use crate::config::{at, main_entry, web, with_backend};
+use crate::harm::Harm;
+use crate::scene::by;
 
 #[test]
 fn same_address_goes_on_sending_requests_to_an_app_whose_other_entry_is_out() {

@@ -3,8 +3,10 @@
 use haproxy_cfg::lint::Rule;
 use integration::haproxy::{Backend, Config, Server};
 
+use crate::config::{at, unchecked, web, with_backend};
 use crate::crooked;
-use crate::scene::{Fate, Harm, at, by, unchecked, web, with_backend};
+use crate::harm::Harm;
+use crate::scene::{Fate, by};
 
 fn a_client_of_an_app_that_is_being_restarted(bad: Config, good: Config) {
     Harm::of(Rule::NoRedispatch).shows((bad, Fate::Failed(503)), (good, by("webB")), |scene| {

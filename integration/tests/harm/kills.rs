@@ -2,7 +2,9 @@
 
 use haproxy_cfg::lint::Rule;
 
-use crate::scene::{Fate, Harm, SOON, by, main_entry, redirected, twin, web};
+use crate::config::{main_entry, redirected, twin, web};
+use crate::harm::Harm;
+use crate::scene::{Fate, SOON, by};
 
 const DOWN_KILLS: &str = "default-server on-marked-down shutdown-sessions";
 

@@ -2,7 +2,9 @@
 
 use haproxy_cfg::lint::Rule;
 
-use crate::scene::{Harm, by, main_entry, web};
+use crate::config::{main_entry, web};
+use crate::harm::Harm;
+use crate::scene::by;
 
 fn a_client_that_sticks_meets_a_server_in_maintenance(line: &str) {
     let config = |lines: &[&str]| web(lines, &[main_entry('A'), main_entry('B')]);

@@ -6,7 +6,9 @@ use haproxy_cfg::lint::Rule;
 use integration::haproxy::{Config, Server};
 use tempfile::TempDir;
 
-use crate::scene::{Fate, Harm, Scene, at, by, main_entry, web};
+use crate::config::{at, main_entry, web};
+use crate::harm::Harm;
+use crate::scene::{Fate, Scene, by};
 
 const LOAD: &str = "load-server-state-from-file global";
 

@@ -1,82 +1,23 @@
-//! A configuration that is linted and run, and what becomes of requests.
+//! A HAProxy and its apps, and what becomes of requests.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use haproxy_cfg::Config as Parsed;
-use haproxy_cfg::lint::{Context, Redirected, Rule, Severity, lint};
 use integration::app::App;
-use integration::haproxy::{Backend, Config, Haproxy, Mode, Server, Version};
+use integration::haproxy::{Config, Haproxy, Version};
 use integration::netns::{self, Namespace};
 use integration::request::{Held, Pending};
 use integration::wait;
-use tempfile::TempDir;
 
-const VERSIONS: [Version; 2] = [Version::Bed("2.6"), Version::Bed("3.2")];
+use crate::config::{FRONTEND, at};
 
 /// Longer than anything takes on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// Time enough to do something to a request that is in flight.
-const SLOW: Duration = Duration::from_secs(2);
+/// Time enough, on a busy machine, to do something to a request that is in flight.
+const SLOW: Duration = Duration::from_secs(4);
 
-const CHECK_INTERVAL: Duration = Duration::from_millis(100);
-const FRONTEND: u16 = 8000;
 const APPS: [&str; 3] = ["webA", "webB", "webC"];
-
-/// On loopback.
-pub(crate) fn at(port: u16) -> SocketAddr {
-    ([127, 0, 0, 1], port).into()
-}
-
-/// Clients go to backend `srvs`, whose clients stick by cookie and whose servers are asked for their health.
-pub(crate) fn web(lines: &[&str], servers: &[Server]) -> Config {
-    let backend = Backend::new("srvs").cookie("SERVER").line("option httpchk GET /health");
-    with_backend(lines.iter().fold(backend, |backend, line| backend.line(line)), servers)
-}
-
-/// Clients go to this backend, which has these servers.
-pub(crate) fn with_backend(backend: Backend, servers: &[Server]) -> Config {
-    let backend = servers.iter().cloned().fold(backend, Backend::server);
-    Config::new(Mode::Http).global("nbthread 1").frontend("www", at(FRONTEND), "srvs").backend(backend)
-}
-
-/// A server `webA` on port 1001, with cookie `A`; its check is up to the caller.
-pub(crate) fn unchecked(letter: char) -> Server {
-    Server::new(&format!("web{letter}"), at(port(letter))).cookie(&letter.to_string())
-}
-
-/// The same, checked on its own port.
-pub(crate) fn main_entry(letter: char) -> Server {
-    unchecked(letter).check(None, CHECK_INTERVAL)
-}
-
-/// The same, checked on port 2001, which a redirect leads to 1001.
-pub(crate) fn redirected(letter: char) -> Server {
-    unchecked(letter).check(Some(port(letter) + 1000), CHECK_INTERVAL)
-}
-
-/// A backup entry `bkpA` on port 1001, checked there, with cookie `A`.
-pub(crate) fn twin(letter: char) -> Server {
-    let server = Server::new(&format!("bkp{letter}"), at(port(letter)));
-    server.cookie(&letter.to_string()).check(None, CHECK_INTERVAL).backup()
-}
-
-/// A backend that nobody uses, whose check of webA's health fails only after twice as many checks as any other needs: once it is
-/// down, all others that could have seen it have.
-pub(crate) fn witness(check_port: u16) -> Backend {
-    let server = Server::new("webA", at(1001));
-    let server = server.check(Some(check_port), CHECK_INTERVAL).word("fall 6");
-    Backend::new("witness").line("option httpchk GET /health").line("http-check expect status 200").server(server)
-}
-
-fn port(letter: char) -> u16 {
-    1001 + u16::try_from(u32::from(letter) - u32::from('A')).unwrap()
-}
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,80 +43,6 @@ fn fate(request: Pending) -> Fate {
     }
 }
 
-/// What a rule warns of.
-pub(crate) struct Harm {
-    rule: Rule,
-    context: Context,
-}
-
-impl Harm {
-    /// That of this rule.
-    pub(crate) fn of(rule: Rule) -> Self {
-        Self { rule, context: Context::default() }
-    }
-
-    /// Where `srvs/webA` is taken out by a redirect of port 2001.
-    pub(crate) fn with_redirect(mut self) -> Self {
-        let (backend, server) = ("srvs".to_owned(), "webA".to_owned());
-        self.context.redirects.push(Redirected { backend, server, check_port: 2001 });
-        self
-    }
-
-    /// Panics unless the same act leads, on every version, to what stands beside each configuration, and this rule alone tells the
-    /// bad one from the good one.
-    pub(crate) fn shows<T: Debug + PartialEq + Sync>(
-        &self,
-        bad: (Config, T),
-        good: (Config, T),
-        act: impl Fn(&Scene) -> T + Sync,
-    ) {
-        let with = |version| {
-            let [found, accepted] = [&bad, &good].map(|(config, wanted)| {
-                let scene = Scene::start(version, config.clone());
-                let found = self.findings(&scene.haproxy.config_file());
-                assert_eq!(&act(&scene), wanted, "{version:?}: {found:?}");
-                found
-            });
-            self.assert_told_apart(&found, &accepted);
-        };
-        // Most of the time is waiting, and each thread has a network namespace of its own.
-        std::thread::scope(|scope| {
-            for version in VERSIONS {
-                let with = &with;
-                scope.spawn(move || with(version));
-            }
-        });
-    }
-
-    /// Panics unless every version refuses the bad configuration and accepts the good one, and this rule alone tells one from the other.
-    pub(crate) fn prevents_start(&self, bad: &Config, good: &Config) {
-        let _namespace = Namespace::new();
-        for version in VERSIONS {
-            let [found, accepted] = [(bad, false), (good, true)].map(|(config, is_accepted)| {
-                let folder = TempDir::new().unwrap();
-                let file = folder.path().join("haproxy.cfg");
-                std::fs::write(&file, config.render("/tmp/unused.sock")).unwrap();
-                let output = Command::new(version.program()).arg("-c").arg("-f").arg(&file).output().unwrap();
-                assert_eq!(output.status.success(), is_accepted, "{version:?}: {output:?}");
-                self.findings(&file)
-            });
-            self.assert_told_apart(&found, &accepted);
-        }
-    }
-
-    fn findings(&self, file: &Path) -> BTreeMap<Rule, Severity> {
-        let text = std::fs::read_to_string(file).unwrap();
-        let parsed = Parsed::parse("haproxy.cfg", &text).unwrap();
-        lint(&parsed, &self.context).into_iter().map(|finding| (finding.rule, finding.severity)).collect()
-    }
-
-    fn assert_told_apart(&self, bad: &BTreeMap<Rule, Severity>, good: &BTreeMap<Rule, Severity>) {
-        let only_bad: Vec<_> = bad.keys().filter(|rule| !good.contains_key(rule)).collect();
-        assert_eq!(only_bad, [&self.rule], "the bad one has {bad:?}, the good one has {good:?}");
-        assert!(good.values().all(|severity| *severity == Severity::Note), "the good one has {good:?}");
-    }
-}
-
 /// A HAProxy and three apps, `webA` on port 1001 and so on; a redirect leads each port from 2001 on to one of them.
 pub(crate) struct Scene {
     pub(crate) haproxy: Haproxy,
@@ -185,12 +52,13 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    fn start(version: Version, config: Config) -> Self {
+    /// Returns when every server was checked once.
+    pub(crate) fn start(version: Version, config: Config) -> Self {
         let namespace = Namespace::new();
         let apps = [0, 1, 2].map(|app| App::new(APPS[app], at([1001, 1002, 1003][app])).started());
         [2001, 2002].into_iter().for_each(|port| redirect("-A", port));
         let haproxy = Haproxy::start(version, config);
-        // Until its first check has passed, a single failed one takes a server down.
+        // Until its first check has passed, a single one that fails takes a server down.
         let is_checked = || (!haproxy.command("show stat").contains("INI,")).then_some(());
         wait::until("all servers were checked", SOON, is_checked);
         Self { haproxy, apps, _namespace: namespace }
@@ -201,19 +69,18 @@ impl Scene {
         redirect("-D", port);
     }
 
-    /// Restarts webA so that it accepts connections and can't serve.
-    pub(crate) fn break_first(&self) {
-        let app = &self.apps[0];
-        app.stop();
-        app.at_next_start(&["--ready-after=600000"]);
-        app.start();
-        let is_broken = || (integration::app::status_of(app.listen(), "/health") == Some(503)).then_some(());
-        wait::until("webA answers 503", SOON, is_broken);
+    /// Replaces webA, after it was down for long enough to be seen, by what this starts, and waits until every check by a connect has
+    /// seen that too.
+    pub(crate) fn replace_first(&self, start: impl FnOnce(&App)) {
+        self.apps[0].stop();
+        self.wait_for_checks("DOWN");
+        start(&self.apps[0]);
+        self.wait_for_checks("UP");
     }
 
-    /// Waits until every check has had its time to see what happened.
-    pub(crate) fn wait_for_checks(&self) {
-        self.haproxy.wait_for_status("witness/webA", "DOWN", SOON);
+    /// Waits until the witness has seen it, and with it every check.
+    pub(crate) fn wait_for_checks(&self, status: &str) {
+        self.haproxy.wait_for_status("witness/webA", status, SOON);
     }
 
     /// One request; `cookie` says to which server it sticks.

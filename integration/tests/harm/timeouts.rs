@@ -5,7 +5,9 @@ use integration::haproxy::{Backend, Config, Server};
 use integration::request::Held;
 use integration::wait;
 
-use crate::scene::{Harm, SOON, Scene, at, main_entry, web};
+use crate::config::{at, main_entry, web};
+use crate::harm::Harm;
+use crate::scene::{SOON, Scene};
 
 /// A second way in, on which silence ends a conversation after three seconds.
 const WITNESS: u16 = 8001;

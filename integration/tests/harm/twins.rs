@@ -4,7 +4,9 @@
 use haproxy_cfg::lint::Rule;
 use integration::haproxy::{Config, Server};
 
-use crate::scene::{Fate, Harm, at, by, redirected, twin, web, witness};
+use crate::config::{at, redirected, twin, web, witness};
+use crate::harm::Harm;
+use crate::scene::{Fate, by};
 
 fn with(servers: &[Server]) -> Config {
     web(&[], servers).backend(witness(2001))
@@ -16,7 +18,7 @@ fn sticks_to(rule: Rule, bad: Config, moved_to: Fate) {
     Harm::of(rule).with_redirect().shows((bad, moved_to), (good, by("webA")), |scene| {
         assert_eq!(scene.ask(Some('A')), by("webA"));
         scene.close(2001);
-        scene.wait_for_checks();
+        scene.wait_for_checks("DOWN");
         scene.ask(Some('A'))
     });
 }
