@@ -29,7 +29,7 @@ fn wait_for_witness(scene: &Scene) {
 
 #[test]
 fn long_timeout_lets_a_silent_client_hold_up_a_drain() {
-    let [bad, good] = ["24h", "1s"].map(|tunnel| config(tunnel, Some("30m")));
+    let [bad, good] = ["24h", "2s"].map(|tunnel| config(tunnel, Some("30m")));
     Harm::of(Rule::LongTimeout).shows((bad, 1), (good, 0), |scene| {
         let silent = scene.conversation();
         scene.haproxy.set_state("srvs/webA", "drain");
