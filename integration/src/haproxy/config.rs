@@ -17,6 +17,7 @@ pub enum Mode {
 #[derive(Debug, Clone)]
 pub struct Config {
     mode: Mode,
+    socket_level: &'static str,
     redispatch: bool,
     global: Vec<String>,
     defaults: Vec<String>,
@@ -35,6 +36,7 @@ impl Config {
     pub fn new(mode: Mode) -> Self {
         Self {
             mode,
+            socket_level: "admin",
             redispatch: true,
             global: Vec::new(),
             defaults: Vec::new(),
@@ -50,6 +52,12 @@ impl Config {
     pub fn written(text: &str, frontend: SocketAddr) -> Self {
         let written = Some(text.to_owned());
         Self { written, ..Self::new(Mode::Http).frontend("", frontend, "") }
+    }
+
+    /// With a socket of another level than `admin`, such as `operator`.
+    pub fn socket_level(mut self, level: &'static str) -> Self {
+        self.socket_level = level;
+        self
     }
 
     /// Without `option redispatch`.
@@ -106,7 +114,7 @@ impl Config {
             }
         };
         let mut global = vec![
-            format!("stats socket {socket} mode 600 level admin expose-fd listeners"),
+            format!("stats socket {socket} mode 600 level {} expose-fd listeners", self.socket_level),
             "stats timeout 30s".to_owned(),
         ];
         global.extend_from_slice(&self.global);
