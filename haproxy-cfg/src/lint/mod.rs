@@ -10,7 +10,7 @@
 //! | `timeouts` | what makes a drain endless |
 //! | `balance` | algorithms and reuse of connections |
 //! | `addresses` | two entries for one address, names that have to be resolved |
-//! | `allow` | `# pitstop: allow RULE` |
+//! | `allow` | `# pitstop: allow RULE`, and names in it that no rule has |
 //! | [`worst_case`] | how long checks alone take to see a server go and come |
 //!
 //! A setting that is not known is never reported.
@@ -28,11 +28,13 @@ pub mod worst_case;
 
 pub use self::rule::{Rule, Severity};
 use std::collections::HashSet;
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::document::{Place, Span};
 use crate::effective::Effective;
 use crate::proxy::Proxy;
+use crate::section::Section;
 use crate::server::Server;
 
 /// Something that would make a restart drop requests.
@@ -83,17 +85,16 @@ impl Context {
 /// Everything that the rules find, in the order of the files; what a comment allows is left out.
 pub fn lint(config: &Config, context: &Context) -> Vec<Finding> {
     let backends = config.backends().filter(|backend| !backend.settings.disabled.is(&true));
-    let backends: Vec<_> = backends.map(|proxy| Backend { proxy, servers: proxy.server_lines().collect() }).collect();
+    let backends: Vec<_> = backends.map(Backend::new).collect();
     let mut report = Report { config, context, findings: Vec::new(), seen: HashSet::new() };
     checks::look(&mut report, &backends);
     sticky::look(&mut report, &backends);
-    sockets::look(&mut report);
+    sockets::look(&mut report, &backends);
     reload::look(&mut report, &backends);
-    timeouts::look(&mut report);
+    timeouts::look(&mut report, &backends);
     balance::look(&mut report, &backends);
     addresses::look(&mut report, &backends);
-    let mut findings = report.findings;
-    allow::remove_allowed(config, &mut findings);
+    let mut findings = allow::apply(&mut report);
     findings.sort_by_key(|finding| (finding.span.place, finding.rule));
     findings
 }
@@ -102,12 +103,23 @@ pub fn lint(config: &Config, context: &Context) -> Vec<Finding> {
 struct Backend<'c> {
     proxy: &'c Proxy,
     servers: Vec<Server>,
+    /// Whether there is a choice between servers.
+    is_balanced: bool,
 }
 
-impl Backend<'_> {
+impl<'c> Backend<'c> {
+    fn new(proxy: &'c Proxy) -> Self {
+        Self { proxy, servers: proxy.server_lines().collect(), is_balanced: proxy.servers().nth(1).is_some() }
+    }
+
     /// Its name; an empty one is no server's backend.
     fn name(&self) -> &str {
         self.proxy.name.as_deref().unwrap_or_default()
+    }
+
+    /// `backend/server`
+    fn server(&self, server: &Server) -> String {
+        format!("{}/{}", self.name(), server.name)
     }
 }
 
@@ -119,7 +131,12 @@ struct Report<'c> {
     seen: HashSet<(Rule, Place, usize)>,
 }
 
-impl Report<'_> {
+impl<'c> Report<'c> {
+    /// The `global` section; none where it is not sure that there is one. Without, the files are a part of a configuration.
+    fn global(&self) -> Option<&'c Section> {
+        self.config.sections().iter().find(|section| section.keyword == "global" && !section.conditional)
+    }
+
     /// Reports what a word of a line says, or the whole line where the word is not in it.
     fn at(&mut self, rule: Rule, place: Place, word: &str, what: impl Into<String>, fix: impl Into<String>) {
         self.with(rule, rule.severity(), self.config.find(place, word), what, fix);
@@ -145,14 +162,27 @@ impl Report<'_> {
         }
     }
 
-    /// As [`at`](Self::at), and names another line that has to do with it.
-    fn beside(&mut self, rule: Rule, places: [Place; 2], word: &str, what: impl Into<String>, fix: impl Into<String>) {
-        let [place, other] = places;
+    /// Reports the first of two parts of the files, and shows the second with it.
+    fn beside(
+        &mut self,
+        (rule, severity): (Rule, Severity),
+        [span, see]: [Span; 2],
+        what: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
         let before = self.findings.len();
-        self.at(rule, place, word, what, fix);
-        let see = self.config.find(other, word);
+        self.with(rule, severity, span, what, fix);
         if let Some(added) = self.findings.get_mut(before) {
             added.see = Some(see);
         }
+    }
+}
+
+/// A time as HAProxy takes it: a whole number and a unit.
+fn time(time: Duration) -> String {
+    let milliseconds = time.as_millis();
+    match [(3_600_000, "h"), (60_000, "m"), (1000, "s")].iter().find(|(unit, _)| milliseconds.is_multiple_of(*unit)) {
+        Some((unit, name)) if milliseconds > 0 => format!("{}{name}", milliseconds / unit),
+        _ => format!("{milliseconds}ms"),
     }
 }
