@@ -7,17 +7,9 @@ use crate::server::Server;
 
 pub(super) fn look(report: &mut Report<'_>, backends: &[Backend<'_>]) {
     for backend in backends {
-        if sticks(backend) {
-            persist(report, backend);
-        }
+        persist(report, backend);
         twins(report, backend);
     }
-}
-
-/// Whether clients come back to the server that they had.
-fn sticks(backend: &Backend<'_>) -> bool {
-    let settings = &backend.proxy.settings;
-    has_cookie(backend) || settings.sticks.is(&true)
 }
 
 fn has_cookie(backend: &Backend<'_>) -> bool {
@@ -26,7 +18,10 @@ fn has_cookie(backend: &Backend<'_>) -> bool {
 
 fn persist(report: &mut Report<'_>, backend: &Backend<'_>) {
     let settings = &backend.proxy.settings;
-    if settings.persist.is(&true) {
+    let sticks = has_cookie(backend) || settings.sticks.is(&true);
+    // A backend that says so itself sticks by something; one that inherits it may not.
+    let says_so = settings.persist.place().is_some_and(|place| place > backend.proxy.place);
+    if settings.persist.is(&true) && (sticks || says_so) {
         let what = format!("{}: `option persist`", backend.name());
         report.setting(Rule::Persist, &settings.persist, backend.proxy.place, "persist", what, "leave it out");
     }
