@@ -24,7 +24,14 @@ fn redispatch(report: &mut Report<'_>, backend: &Backend<'_>) {
     if settings.redispatch.is(&false) {
         let what = format!("{} is without `option redispatch`", backend.name());
         let word = if settings.redispatch.place().is_some() { "redispatch" } else { backend.name() };
-        report.setting(Rule::NoRedispatch, &settings.redispatch, place, word, what, "add `option redispatch`");
+        report.setting(
+            Rule::NoRedispatch,
+            &settings.redispatch,
+            place,
+            word,
+            what,
+            "add `option redispatch`, here or in `defaults`",
+        );
     }
 }
 

@@ -50,8 +50,8 @@ fn check_port(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
     let Some(checked) = server.check_port.known().copied().flatten().filter(|checked| *checked != port) else { return };
     let name = backend.server(server);
     let what = match server.port.is(&Some(checked)) {
-        true => format!("{name} is checked on {checked}, the port of its traffic, and the redirect is of {port}"),
-        false => format!("{name} is checked on port {checked}, and the redirect is of {port}"),
+        true => format!("{name} is checked on {checked}, the port of its traffic, and the redirect is of port {port}"),
+        false => format!("{name} is checked on port {checked}, and the redirect is of port {port}"),
     };
     let fix = format!("write `check port {port}`");
     // Where no `port` is written, `check` is the word that has to get one.
