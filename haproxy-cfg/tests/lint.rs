@@ -198,6 +198,33 @@ fn what_stands_in_defaults_is_said_once_and_only_where_it_takes_effect() {
 }
 
 #[test]
+fn a_server_that_is_called_like_a_word_of_its_line_is_not_taken_for_it() {
+    let text = "backend backend\n server check app check agent-check\n server app app:80 cookie app\n";
+    let config = Config::parse("names", text).unwrap();
+    let findings = lint(&config, &Context::default());
+    let spans: Vec<_> =
+        findings.iter().map(|finding| (finding.rule, finding.span.place.line, finding.span.bytes.clone())).collect();
+    assert_eq!(
+        spans,
+        [
+            (Rule::NoRedispatch, 1, 8..15),
+            (Rule::AgentPort, 2, 24..35),
+            (Rule::InitAddr, 2, 14..17),
+            (Rule::NoCheck, 3, 8..11),
+            (Rule::InitAddr, 3, 12..18),
+        ]
+    );
+}
+
+#[test]
+fn backends_that_serve_no_clients_are_left_alone() {
+    let servers = "\n server a udp@10.0.0.1:514\n server b udp@10.0.0.2:514\n";
+    assert_eq!(found("log", &format!("backend logs\n mode log{servers}")), []);
+    assert_eq!(found("disabled", &format!("backend old\n disabled{servers}")), []);
+    assert_ne!(found("tcp", &format!("backend app\n mode tcp{servers}")), []);
+}
+
+#[test]
 fn the_line_that_another_one_contradicts_is_shown_with_it() {
     let text = read(&folder("tests/lint/twin-cookie/fails.cfg"));
     let findings = found("twin", &text);

@@ -17,7 +17,7 @@ pub(super) fn look(report: &mut Report<'_>, backends: &[Backend<'_>]) {
             let (other, first) = *elsewhere.entry(address).or_insert((backend, server));
             // Of two backends for the same app, one line says so.
             if other.name() != backend.name() && pairs.insert((other.name(), backend.name())) {
-                let spans = [server, first].map(|server| report.config.find(server.place, address));
+                let spans = [server, first].map(|server| report.find(server.place, address));
                 let what = format!("{} is {address}, and so is {}", backend.server(server), other.server(first));
                 let fix = "name both as `servers` of the app in pitstop.toml, and likewise for others that the two backends share";
                 report.beside((Rule::SameAddress, Severity::Note), spans, what, fix);
@@ -34,7 +34,7 @@ fn twice(report: &mut Report<'_>, backend: &Backend<'_>) {
         let Some(is_backup) = server.settings.backup.known() else { continue };
         let first = *here.entry((address, *is_backup)).or_insert(server);
         if first.place != server.place {
-            let spans = [server, first].map(|server| report.config.find(server.place, address));
+            let spans = [server, first].map(|server| report.find(server.place, address));
             let what = format!("{} is {address}, and so is {}", backend.server(server), first.name);
             let fix = "leave one out; `weight` gives a server more than one share";
             report.beside((Rule::SameAddress, Rule::SameAddress.severity()), spans, what, fix);

@@ -73,6 +73,9 @@ fn names(comment: &[u8]) -> Vec<Name<'_>> {
     // A rule's name is ASCII: what comes after other bytes is not for us.
     let comment = comment.utf8_chunks().next().map_or("", |chunk| chunk.valid());
     let Some(begin) = comment.find(KEYWORD).map(|found| found + KEYWORD.len()) else { return Vec::new() };
+    if comment.get(begin..).is_some_and(|rest| rest.starts_with(|c: char| !c.is_whitespace())) {
+        return Vec::new();
+    }
     let mut names = Vec::new();
     let mut must_be_name = true;
     let mut rest = begin;
@@ -139,7 +142,7 @@ mod tests {
         assert_eq!(texts("# pitstop: allow no-check - nobody goes there"), ["no-check"]);
         assert_eq!(texts("# a host of ours; pitstop: allow no-check"), ["no-check"]);
         assert_eq!(texts("# pitstop: allow"), [""; 0]);
-        assert_eq!(texts("# what pitstop allows"), [""; 0]);
+        assert_eq!(texts("# what pitstop: allows nonsense"), [""; 0]);
     }
 
     #[test]

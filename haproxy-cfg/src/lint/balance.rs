@@ -44,7 +44,7 @@ fn fixed_weights(report: &mut Report<'_>, backend: &Backend<'_>) {
     let is_ramped = report.context.ramps.iter().any(|(name, _)| name == backend.name());
     let place = settings.balance.place().unwrap_or(backend.proxy.place);
     let severity = if is_ramped { Severity::Error } else { Rule::FixedWeights.severity() };
-    let span = report.config.find(place, &algorithm);
+    let span = report.find(place, &algorithm);
     let what = format!("{}: weights are fixed with `balance {algorithm}`", backend.name());
     let fix = match algorithm.as_str() {
         "static-rr" => "write `balance roundrobin`",

@@ -35,7 +35,7 @@ fn no_check(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
         return;
     }
     let severity = if is_redirected { Severity::Error } else { Rule::NoCheck.severity() };
-    let span = report.config.find(server.place, &server.name);
+    let span = report.name_of(server);
     let what = format!("{} is never checked", backend.server(server));
     report.with(Rule::NoCheck, severity, span, what, "add `check`, to this line or to a `default-server` before it");
 }

@@ -34,6 +34,7 @@ use crate::config::Config;
 use crate::document::{Place, Span};
 use crate::effective::Effective;
 use crate::proxy::Proxy;
+use crate::proxy_settings::Mode;
 use crate::section::Section;
 use crate::server::Server;
 
@@ -91,8 +92,8 @@ impl Context {
 
 /// Everything that the rules find, in the order of the files; what a comment allows is left out.
 pub fn lint(config: &Config, context: &Context) -> Vec<Finding> {
-    let serves = |backend: &&Proxy| !backend.settings.disabled.is(&true) && context.concerns(backend);
-    let backends: Vec<_> = config.backends().filter(serves).map(Backend::new).collect();
+    let backends = config.backends().filter(|backend| serves(backend) && context.concerns(backend));
+    let backends: Vec<_> = backends.map(Backend::new).collect();
     let mut report = Report { config, context, findings: Vec::new(), seen: HashSet::new() };
     checks::look(&mut report, &backends);
     sticky::look(&mut report, &backends);
@@ -104,6 +105,11 @@ pub fn lint(config: &Config, context: &Context) -> Vec<Finding> {
     let mut findings = allow::apply(&mut report);
     findings.sort_by_key(|finding| (finding.span.place, finding.rule));
     findings
+}
+
+/// Whether it serves clients: backends of other modes are for logs and agents.
+fn serves(backend: &Proxy) -> bool {
+    !backend.settings.disabled.is(&true) && !backend.settings.mode.is(&Mode::Other)
 }
 
 /// A backend that serves, and one server of each of its lines.
@@ -144,9 +150,27 @@ impl<'c> Report<'c> {
         self.config.sections().iter().find(|section| section.keyword == "global" && !section.conditional)
     }
 
+    /// A word of a line, or the whole line where it is not in it. A server's name is none of the words: it may be any of them.
+    fn find(&self, place: Place, text: &str) -> Span {
+        let words = self.config.words(place);
+        let first = match words.first() {
+            Some(word) if matches!(word.text.as_str(), "server" | "server-template") => 2,
+            _ => 1,
+        };
+        let word = words.iter().skip(first).find(|word| word.text == text);
+        word.map_or_else(|| self.config.find(place, text), |word| Span { place, bytes: word.bytes.clone() })
+    }
+
+    /// The name of a server, in its line.
+    fn name_of(&self, server: &Server) -> Span {
+        let name = self.config.words(server.place).into_iter().nth(1);
+        let place = server.place;
+        name.map_or_else(|| self.config.find(place, &server.name), |word| Span { place, bytes: word.bytes })
+    }
+
     /// Reports what a word of a line says, or the whole line where the word is not in it.
     fn at(&mut self, rule: Rule, place: Place, word: &str, what: impl Into<String>, fix: impl Into<String>) {
-        self.with(rule, rule.severity(), self.config.find(place, word), what, fix);
+        self.with(rule, rule.severity(), self.find(place, word), what, fix);
     }
 
     /// The same for a setting, at the line that gives it; where it is HAProxy's own default, at `or`.

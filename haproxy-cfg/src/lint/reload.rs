@@ -13,7 +13,8 @@ pub(super) fn look(report: &mut Report<'_>, backends: &[Backend<'_>]) {
         let state = &backend.proxy.settings.load_server_state;
         let Some(place) = state.place() else { continue };
         // Of a proxy with a file of its own HAProxy takes the name for that of the file.
-        if state.is(&LoadServerState::Global) && report.config.global().settings.server_state_file.is(&None) {
+        let is_named = !report.config.global().settings.server_state_file.is(&None);
+        if state.is(&LoadServerState::Global) && !is_named && report.global().is_some() {
             let what = "states are loaded from a file, and there is no `server-state-file`";
             report.at(
                 Rule::StateFile,

@@ -37,7 +37,7 @@ fn none(report: &mut Report<'_>, global: Place, backends: &[Backend<'_>]) {
         return;
     }
     let severity = if report.context.redirects.is_empty() { Rule::NoSocket.severity() } else { Severity::Note };
-    let span = report.config.find(global, "global");
+    let span = report.find(global, "global");
     let fix = "add `stats socket /run/haproxy/admin.sock mode 660 level admin`";
     report.with(Rule::NoSocket, severity, span, "there is no `stats socket`", fix);
 }
@@ -52,7 +52,7 @@ fn reach(report: &mut Report<'_>, socket: &StatsSocket) {
                 "write a path; or the address of this host in a network that only those reach who may take servers out";
             // One address may be in a network of its own.
             let severity = if is_every(address) { Rule::SocketOpen.severity() } else { Severity::Warning };
-            let span = report.config.find(place, address);
+            let span = report.find(place, address);
             report.with(Rule::SocketOpen, severity, span, what, fix);
         }
         Some(false) if socket.mode.is(&None) && socket.owned.is(&false) && address.contains('/') => {

@@ -29,7 +29,7 @@ fn persist(report: &mut Report<'_>, backend: &Backend<'_>) {
         let what = format!("{}: `force-persist`", backend.name());
         let fix = "leave it out, or let it count only for those who test a server that is out";
         // It always has a condition, and is meant for tests.
-        let span = report.config.find(place, "force-persist");
+        let span = report.find(place, "force-persist");
         report.with(Rule::Persist, Severity::Note, span, what, fix);
     }
 }
@@ -96,7 +96,7 @@ fn twin_cookie(report: &mut Report<'_>, main: &Server, backup: &Server) {
         Some(cookie) => format!("write `cookie {cookie}` for {backup_name}"),
         None => format!("give {main_name} the same `cookie` as {backup_name}"),
     };
-    let spans = [backup, main].map(|server| report.config.find(server.place, "cookie"));
+    let spans = [backup, main].map(|server| report.find(server.place, "cookie"));
     report.beside((Rule::TwinCookie, Rule::TwinCookie.severity()), spans, what, fix);
 }
 
@@ -110,7 +110,7 @@ fn twin_check_port(report: &mut Report<'_>, main: &Server, backup: &Server) {
     let fix =
         format!("check {} on a port of its own, such as `check port {}`", main.name, port.wrapping_add(1000).max(1));
     let word = |server: &Server| if server.settings.port.is(&None) { "check" } else { "port" };
-    let spans = [main, backup].map(|server| report.config.find(server.place, word(server)));
+    let spans = [main, backup].map(|server| report.find(server.place, word(server)));
     report.beside((Rule::TwinCheckPort, Rule::TwinCheckPort.severity()), spans, what, fix);
 }
 
@@ -128,7 +128,7 @@ fn no_twin(report: &mut Report<'_>, backend: &Backend<'_>, main: &Server, entrie
         // It may be a stand-by that knows the same sessions.
         let severity = if is_recipe { Rule::TwinAddress.severity() } else { Severity::Note };
         let fix = format!("write {address} for {}, or give it a cookie value of its own", backup.name);
-        let spans = [report.config.find(backup.place, other), report.config.find(main.place, address)];
+        let spans = [report.find(backup.place, other), report.find(main.place, address)];
         report.beside((Rule::TwinAddress, severity), spans, what, fix);
     } else if is_recipe {
         let what = format!("clients stick to {} by `{cookie}`, and it has no backup entry", main.name);

@@ -62,6 +62,6 @@ fn tunnel(report: &mut Report<'_>, timeout: &Effective<Option<Duration>>) {
     {
         let what = format!("`timeout tunnel` is {}", time(*long));
         let fix = "write minutes where tunnels have signs of life of their own; `drain.timeout` in pitstop.toml is for those who stay";
-        report.with(Rule::LongTimeout, Severity::Note, report.config.find(place, "tunnel"), what, fix);
+        report.with(Rule::LongTimeout, Severity::Note, report.find(place, "tunnel"), what, fix);
     }
 }
