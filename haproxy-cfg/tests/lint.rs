@@ -16,7 +16,7 @@
 use std::path::{Path, PathBuf};
 
 use haproxy_cfg::lint::{Context, Finding, Redirected, Rule, Severity, lint};
-use haproxy_cfg::{Config, Place};
+use haproxy_cfg::{Config, Environment, Place, Source};
 use proptest::prelude::*;
 
 /// What is found where: rule, severity, line, first byte and the byte behind the last.
@@ -291,6 +291,16 @@ proptest! {
         for finding in before.iter().filter(|finding| !after.contains(finding)) {
             let line = &commented[finding.span.place.line as usize - 1];
             prop_assert!(line.ends_with(finding.rule.name()), "{line} {finding:?}");
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_a_rule_fail(lines in lines(), bytes in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>()) {
+        let mut text = lines.join("\n").into_bytes();
+        let at = at.index(text.len() + 1);
+        text.splice(at..at, bytes);
+        if let Ok(config) = Config::read(vec![Source::new("any", text)], &Environment::default()) {
+            lint(&config, &Context::default());
         }
     }
 
