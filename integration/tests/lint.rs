@@ -248,6 +248,7 @@ fn thousands_of_findings_stay_one_line_each() {
     let lines = outcome.stdout.lines().count();
     assert!((10_000..10_050).contains(&lines), "{lines}");
     assert_eq!(outcome.stdout.matches("  why: ").count(), 3);
+    outcome.assert_says(&["\nwarning[no-check]: b99/s99 is never checked (a.cfg:10103:9)\n"]);
     // Quadratic work would take minutes.
     assert!(outcome.duration < Duration::from_secs(30), "{:?}", outcome.duration);
 }

@@ -19,6 +19,11 @@ pub(super) fn columns(terminal: &console::Term) -> usize {
     size.map_or(PIPED, |(_, columns)| usize::from(columns))
 }
 
+/// The column of a byte, in characters from 1.
+pub(super) fn column(line: &[u8], byte: usize) -> usize {
+    String::from_utf8_lossy(line.get(..byte).unwrap_or(line)).chars().count() + 1
+}
+
 /// The lines to print for a part of a document.
 pub(super) fn snippet(document: &Document, span: &Span, columns: usize) -> Vec<String> {
     let place = document.describe(span.place);
@@ -30,7 +35,7 @@ pub(super) fn draw(place: &str, number: u32, line: &[u8], bytes: Range<usize>, c
     let text = |range: Range<usize>| String::from_utf8_lossy(line.get(range).unwrap_or_default()).into_owned();
     let begin = bytes.start.min(line.len());
     let end = bytes.end.clamp(begin, line.len());
-    let column = text(0..begin).chars().count() + 1;
+    let column = column(line, begin);
     let [before, marked, after] = [0..begin, begin..end, end..line.len()].map(|range| escape(&text(range)));
     let carets = measure_text_width(&before)..measure_text_width(&before) + measure_text_width(&marked).max(1);
 

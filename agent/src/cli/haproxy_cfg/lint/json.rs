@@ -5,6 +5,7 @@ use haproxy_cfg::lint::worst_case::WorstCase;
 use haproxy_cfg::{Config, File, ParseError, Span};
 use serde_json::{Value, json};
 
+use super::super::snippet::column;
 use super::Linted;
 
 pub(super) fn lines(linted: &Linted, code: u8) -> String {
@@ -50,9 +51,9 @@ fn finding(config: &Config, finding: &Finding) -> Value {
 fn at(config: &Config, span: &Span) -> Value {
     let document = config.document();
     let line = document.line(span.place);
-    let column = |byte: usize| String::from_utf8_lossy(line.get(..byte).unwrap_or(line)).chars().count() + 1;
+    let [column, end] = [span.bytes.start, span.bytes.end].map(|byte| column(line, byte));
     let file = document.file(span.place.file).map(File::name);
-    json!({"file": file, "line": span.place.line, "column": column(span.bytes.start), "end": column(span.bytes.end)})
+    json!({"file": file, "line": span.place.line, "column": column, "end": end})
 }
 
 fn worst_case(config: &Config, case: &WorstCase) -> Value {

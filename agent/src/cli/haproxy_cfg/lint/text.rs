@@ -9,7 +9,7 @@ use haproxy_cfg::lint::worst_case::WorstCase;
 use haproxy_cfg::lint::{Finding, Severity};
 use haproxy_cfg::{ParseError, Source};
 
-use super::super::snippet::{columns, draw, snippet};
+use super::super::snippet::{column, columns, draw, snippet};
 use super::Linted;
 use crate::cli::printer::{escape, paint};
 use crate::haproxy::STANDARD_INPUT;
@@ -54,8 +54,9 @@ fn head(finding: &Finding) -> String {
 }
 
 fn short(text: &mut String, linted: &Linted, finding: &Finding) {
-    let place = linted.config.document().describe(finding.span.place);
-    text.push_str(&format!("{}: {} ({})\n", head(finding), escape(&finding.what), escape(&place)));
+    let (document, span) = (linted.config.document(), &finding.span);
+    let (place, column) = (document.describe(span.place), column(document.line(span.place), span.bytes.start));
+    text.push_str(&format!("{}: {} ({}:{column})\n", head(finding), escape(&finding.what), escape(&place)));
 }
 
 fn full(text: &mut String, linted: &Linted, finding: &Finding, columns: usize) {
