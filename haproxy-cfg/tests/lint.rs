@@ -15,9 +15,8 @@
 
 use std::path::{Path, PathBuf};
 
+use haproxy_cfg::Config;
 use haproxy_cfg::lint::{Context, Finding, Redirected, Rule, Severity, lint};
-use haproxy_cfg::{Config, Environment, Place, Source};
-use proptest::prelude::*;
 
 /// What is found where: rule, severity, line, first byte and the byte behind the last.
 type Mark = (Rule, Severity, u32, usize, usize);
@@ -254,66 +253,17 @@ fn what_pitstop_knows_makes_a_finding_worse() {
     );
 }
 
-/// Lines that give findings, in any order.
-fn lines() -> impl Strategy<Value = Vec<String>> {
-    let line = prop_oneof![
-        Just("global".to_owned()),
-        Just("defaults".to_owned()),
-        "backend [ab]",
-        "listen [ab]",
-        r" server s[0-3] 10\.0\.0\.[1-3]:80( check)?( backup)?( cookie [AB])?( check port [12]000)?( disabled)?",
-        " (no )?option (redispatch|persist|httpchk|httpchk GET /)",
-        " (mode http|retries 0|cookie C insert|balance source|http-reuse always|timeout tunnel [19]h|timeout client 0)",
-        " (stats socket /s level (admin|operator)|server-state-file /f|load-server-state-from-file (global|none))",
-        " default-server (check|slowstart 1s|agent-check|on-marked-(down shutdown-sessions|up shutdown-backup-sessions))",
-    ];
-    prop::collection::vec(line, 0..24).prop_map(|mut lines| {
-        lines.insert(0, "global".to_owned());
-        lines
-    })
-}
-
-proptest! {
-    #[test]
-    fn comments_only_ever_take_findings_away(lines in lines(), allowed in prop::collection::vec((0..24_usize, 0..40_usize), 0..6)) {
-        let plain = lines.join("\n");
-        let mut commented = lines;
-        for (line, rule) in allowed {
-            if let (Some(line), Some(rule)) = (commented.get_mut(line), Rule::ALL.get(rule)) && !line.contains('#') {
-                line.push_str(&format!(" # pitstop: allow {rule}"));
-            }
-        }
-        let before = found("plain", &plain);
-        let after = found("commented", &commented.join("\n"));
-        for finding in &after {
-            prop_assert!(before.contains(finding), "{finding:?}\n{}", commented.join("\n"));
-        }
-        for finding in before.iter().filter(|finding| !after.contains(finding)) {
-            let line = &commented[finding.span.place.line as usize - 1];
-            prop_assert!(line.ends_with(finding.rule.name()), "{line} {finding:?}");
-        }
-    }
-
-    #[test]
-    fn no_bytes_make_a_rule_fail(lines in lines(), bytes in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>()) {
-        let mut text = lines.join("\n").into_bytes();
-        let at = at.index(text.len() + 1);
-        text.splice(at..at, bytes);
-        if let Ok(config) = Config::read(vec![Source::new("any", text)], &Environment::default()) {
-            lint(&config, &Context::default());
-        }
-    }
-
-    #[test]
-    fn a_finding_is_at_a_place_that_is_there_and_none_is_said_twice(lines in lines()) {
-        let text = lines.join("\n");
-        let config = Config::parse("any", &text).unwrap();
-        let findings = lint(&config, &Context::default());
-        let mut seen = std::collections::HashSet::new();
-        for finding in &findings {
-            let line = config.document().line(Place { file: 0, line: finding.span.place.line });
-            prop_assert!(finding.span.bytes.start < finding.span.bytes.end && finding.span.bytes.end <= line.len());
-            prop_assert!(seen.insert((finding.rule, finding.span.place, finding.span.bytes.start)));
-        }
+#[test]
+fn what_is_said_once_is_as_bad_as_the_worst_of_it() {
+    let backend = |name: &str, host: u8| {
+        format!("backend {name}\n server s1 10.0.{host}.1:1 check\n server s2 10.0.{host}.2:1 check\n")
+    };
+    let text = format!("defaults\n option redispatch\n balance source\n{}{}", backend("a", 1), backend("b", 2));
+    for ramped in ["a", "b"] {
+        let context = Context { ramps: vec![(ramped.to_owned(), "s1".to_owned())], ..Context::default() };
+        let findings = lint(&Config::parse("once", &text).unwrap(), &context);
+        let severities: Vec<_> = findings.iter().map(|finding| (finding.rule, finding.severity)).collect();
+        assert_eq!(severities, [(Rule::FixedWeights, Severity::Error)], "{findings:?}");
+        assert!(findings[0].what.starts_with(&format!("{ramped}: ")), "{findings:?}");
     }
 }

@@ -10,6 +10,7 @@
 //! | `timeouts` | what makes a drain endless |
 //! | `balance` | algorithms and reuse of connections |
 //! | `addresses` | two entries for one address, names that have to be resolved |
+//! | `report` | where a finding is, and that it is said once |
 //! | `allow` | `# pitstop: allow RULE`, and names in it that no rule has |
 //! | [`worst_case`] | how long checks alone take to see a server go and come |
 //!
@@ -20,22 +21,21 @@ mod allow;
 mod balance;
 mod checks;
 mod reload;
+mod report;
 pub mod rule;
 mod sockets;
 mod sticky;
 mod timeouts;
 pub mod worst_case;
 
+use self::report::Report;
 pub use self::rule::{Rule, Severity};
-use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::document::{Place, Span};
-use crate::effective::Effective;
+use crate::document::Span;
 use crate::proxy::Proxy;
 use crate::proxy_settings::Mode;
-use crate::section::Section;
 use crate::server::Server;
 
 /// Something that would make a restart drop requests.
@@ -94,7 +94,7 @@ impl Context {
 pub fn lint(config: &Config, context: &Context) -> Vec<Finding> {
     let backends = config.backends().filter(|backend| serves(backend) && context.concerns(backend));
     let backends: Vec<_> = backends.map(Backend::new).collect();
-    let mut report = Report { config, context, findings: Vec::new(), seen: HashSet::new() };
+    let mut report = Report::new(config, context);
     checks::look(&mut report, &backends);
     sticky::look(&mut report, &backends);
     sockets::look(&mut report, &backends);
@@ -133,79 +133,6 @@ impl<'c> Backend<'c> {
     /// `backend/server`
     fn server(&self, server: &Server) -> String {
         format!("{}/{}", self.name(), server.name)
-    }
-}
-
-/// What was found so far.
-struct Report<'c> {
-    config: &'c Config,
-    context: &'c Context,
-    findings: Vec<Finding>,
-    seen: HashSet<(Rule, Place, usize)>,
-}
-
-impl<'c> Report<'c> {
-    /// The `global` section; none where it is not sure that there is one. Without, the files are a part of a configuration.
-    fn global(&self) -> Option<&'c Section> {
-        self.config.sections().iter().find(|section| section.keyword == "global" && !section.conditional)
-    }
-
-    /// A word of a line, or the whole line where it is not in it. A server's name is none of the words: it may be any of them.
-    fn find(&self, place: Place, text: &str) -> Span {
-        let words = self.config.words(place);
-        let first = match words.first() {
-            Some(word) if matches!(word.text.as_str(), "server" | "server-template") => 2,
-            _ => 1,
-        };
-        let word = words.iter().skip(first).find(|word| word.text == text);
-        word.map_or_else(|| self.config.find(place, text), |word| Span { place, bytes: word.bytes.clone() })
-    }
-
-    /// The name of a server, in its line.
-    fn name_of(&self, server: &Server) -> Span {
-        let name = self.config.words(server.place).into_iter().nth(1);
-        let place = server.place;
-        name.map_or_else(|| self.config.find(place, &server.name), |word| Span { place, bytes: word.bytes })
-    }
-
-    /// Reports what a word of a line says, or the whole line where the word is not in it.
-    fn at(&mut self, rule: Rule, place: Place, word: &str, what: impl Into<String>, fix: impl Into<String>) {
-        self.with(rule, rule.severity(), self.find(place, word), what, fix);
-    }
-
-    /// The same for a setting, at the line that gives it; where it is HAProxy's own default, at `or`.
-    fn setting<T>(
-        &mut self,
-        rule: Rule,
-        setting: &Effective<T>,
-        or: Place,
-        word: &str,
-        what: impl Into<String>,
-        fix: impl Into<String>,
-    ) {
-        self.at(rule, setting.place().unwrap_or(or), word, what, fix);
-    }
-
-    fn with(&mut self, rule: Rule, severity: Severity, span: Span, what: impl Into<String>, fix: impl Into<String>) {
-        // What stands in `defaults` is said once.
-        if self.seen.insert((rule, span.place, span.bytes.start)) {
-            self.findings.push(Finding { rule, severity, span, what: what.into(), fix: fix.into(), see: None });
-        }
-    }
-
-    /// Reports the first of two parts of the files, and shows the second with it.
-    fn beside(
-        &mut self,
-        (rule, severity): (Rule, Severity),
-        [span, see]: [Span; 2],
-        what: impl Into<String>,
-        fix: impl Into<String>,
-    ) {
-        let before = self.findings.len();
-        self.with(rule, severity, span, what, fix);
-        if let Some(added) = self.findings.get_mut(before) {
-            added.see = Some(see);
-        }
     }
 }
 
