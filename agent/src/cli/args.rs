@@ -123,6 +123,9 @@ impl Command {
 #[derive(Debug, Subcommand)]
 pub(super) enum HaproxyCfg {
     /// Says what in it would make a restart drop requests, why, and what to write instead
+    ///
+    /// Where pitstop.toml names one of the files as `config` of a balancer, its redirects, ramps and master sockets count as well. A comment
+    /// `# pitstop: allow RULE` on a line, or on one of its own before it, silences that rule there.
     #[command(after_help = LINT_CODES)]
     Lint(LintOptions),
 }
@@ -130,8 +133,8 @@ pub(super) enum HaproxyCfg {
 const LINT_CODES: &str = "\
 Exit codes:
   0  clean: nothing as bad as --fail-on
-  1  findings
-  2  wrong usage, or HAProxy could not read the files either";
+  1  findings as bad as that
+  2  wrong usage, a file that can't be read, or one that HAProxy could not read either";
 
 /// Of `haproxy-cfg lint`.
 #[derive(Debug, Args)]
@@ -148,7 +151,7 @@ pub(super) struct LintOptions {
     #[arg(long, value_name = "SEVERITY", default_value = "warning")]
     pub fail_on: FailOn,
 
-    /// Also prints how long HAProxy's checks alone take to see each server go and come
+    /// Also prints how long HAProxy's checks alone take, at worst, to see each server go and come
     #[arg(long)]
     pub times: bool,
 }

@@ -38,7 +38,7 @@ fn advise(app: &App, balancer: &Balancer, config: &Config) -> Vec<Finding> {
 }
 
 /// What the file itself does not tell.
-fn context(app: &App, balancer: &Balancer) -> Context {
+pub(crate) fn context(app: &App, balancer: &Balancer) -> Context {
     let backend = |server: &ServerId| server.backend.as_str().to_owned();
     let name = |server: &ServerId| (backend(server), server.server.as_str().to_owned());
     let redirected = |server: &ServerId| {

@@ -16,7 +16,7 @@
 //! | [`log`] | journal and events, in this order |
 //! | [`interrupt`] | Ctrl-C and signals |
 
-mod advice;
+pub(crate) mod advice;
 mod back;
 mod check;
 mod claim;

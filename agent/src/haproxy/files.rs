@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use haproxy_cfg::Source;
 
+/// What `-` is called.
+pub const STANDARD_INPUT: &str = "standard input";
+
 /// A file or folder that can't be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{} can't be read", path.display())]
@@ -25,7 +28,7 @@ pub fn read_files(paths: &[PathBuf]) -> Result<Vec<Source>, Unreadable> {
         if path.as_os_str() == "-" {
             let mut bytes = Vec::new();
             io::Read::read_to_end(&mut io::stdin().lock(), &mut bytes).map_err(failed)?;
-            sources.push(Source::new("standard input", bytes));
+            sources.push(Source::new(STANDARD_INPUT, bytes));
         } else if fs::metadata(path).map_err(failed)?.is_dir() {
             for file in files_of(path).map_err(failed)? {
                 sources.push(read_one(&file)?);

@@ -39,7 +39,7 @@ pub use codec::{AnswerCodec, CodecError, MAX_ANSWER, MAX_LINE};
 pub use command::{Act, AdminAction, Command, Health, Kinds, MasterCommand, StatScope, Weight, WeightError};
 pub use connection::Limits;
 pub use error::{Error, ErrorKind, Stage, Text};
-pub use files::{Unreadable, read_files};
+pub use files::{STANDARD_INPUT, Unreadable, read_files};
 pub use info::Info;
 pub use master::MasterClient;
 pub use name::{Name, NameError, ServerId};

@@ -1,50 +1,60 @@
 //! Rules on where servers are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use super::{Backend, Report, Rule, Severity};
 use crate::server::Server;
 
 pub(super) fn look(report: &mut Report<'_>, backends: &[Backend<'_>]) {
-    let mut elsewhere: HashMap<String, (String, &Server)> = HashMap::new();
+    let mut elsewhere: HashMap<&str, (&Backend<'_>, &Server)> = HashMap::new();
+    let mut pairs = HashSet::new();
     for backend in backends {
-        let mut here: HashMap<(&str, bool), &Server> = HashMap::new();
+        twice(report, backend);
         for server in &backend.servers {
-            init_addr(report, server);
-            let Some(address) = server.address.known() else { continue };
-            // A server-template gives many for one name; a socket of a name is one.
-            if server.port.known().is_none_or(Option::is_none) && !address.starts_with('/') {
-                continue;
-            }
-            let is_backup = server.settings.backup.is(&true);
-            if let Some(first) = here.get(&(address.as_str(), is_backup)) {
-                let what = format!("{} and {} are both {address}", first.name, server.name);
-                let fix = "leave one out; for twice the traffic give one twice the weight";
-                report.beside(Rule::SameAddress, [server.place, first.place], address, what, fix);
-                continue;
-            }
-            here.insert((address, is_backup), server);
-            let name = backend.name().to_owned();
-            match elsewhere.get(address) {
-                Some((other, first)) if *other != name && !is_backup => {
-                    let span = report.config.find(server.place, address);
-                    let what = format!("{other}/{} and {name}/{} are both {address}", first.name, server.name);
-                    let fix = "list both as `servers` of the app in pitstop.toml";
-                    report.with(Rule::SameAddress, Severity::Note, span, what, fix);
-                }
-                Some(_) => {}
-                None => {
-                    elsewhere.insert(address.clone(), (name, server));
-                }
+            init_addr(report, backend, server);
+            let Some(address) = address_of_one(server).filter(|_| !server.settings.backup.is(&true)) else { continue };
+            let (other, first) = *elsewhere.entry(address).or_insert((backend, server));
+            // Of two backends for the same app, one line says so.
+            if other.name() != backend.name() && pairs.insert((other.name(), backend.name())) {
+                let spans = [server, first].map(|server| report.find(server.place, address));
+                let what = format!("{} is {address}, and so is {}", backend.server(server), other.server(first));
+                let fix = "name both as `servers` of the app in pitstop.toml, and likewise for others that the two backends share";
+                report.beside((Rule::SameAddress, Severity::Note), spans, what, fix);
             }
         }
     }
 }
 
+/// Two entries of one backend; a main and a backup entry of one server are the recipe for clients that stick.
+fn twice(report: &mut Report<'_>, backend: &Backend<'_>) {
+    let mut here: HashMap<(&str, bool), &Server> = HashMap::new();
+    for server in &backend.servers {
+        let Some(address) = address_of_one(server) else { continue };
+        let Some(is_backup) = server.settings.backup.known() else { continue };
+        let first = *here.entry((address, *is_backup)).or_insert(server);
+        if first.place != server.place {
+            let spans = [server, first].map(|server| report.find(server.place, address));
+            let what = format!("{} is {address}, and so is {}", backend.server(server), first.name);
+            let fix = "leave one out; `weight` gives a server more than one share";
+            report.beside((Rule::SameAddress, Rule::SameAddress.severity()), spans, what, fix);
+        }
+    }
+}
+
+/// The address, where it is that of one app: not a name that stands for many, not where the client wants to go, and not a slot that
+/// waits in maintenance for its address.
+fn address_of_one(server: &Server) -> Option<&str> {
+    let address = server.address.known()?.as_str();
+    let has_port = server.port.known()?.is_some();
+    let is_path = ["/", "unix@", "uxst@", "abns@", "abnsz@"].iter().any(|prefix| address.starts_with(prefix));
+    let is_anywhere = ["*", "0.0.0.0", "[::]", ":"].iter().any(|prefix| address.starts_with(prefix));
+    ((has_port || is_path) && !is_anywhere && server.settings.disabled.is(&false)).then_some(address)
+}
+
 /// A name that can't be resolved at the start is fatal unless there is another way to begin: an address, or none at all. By default
 /// there is one only with `resolvers` (configuration manual, 5.2, `init-addr`).
-fn init_addr(report: &mut Report<'_>, server: &Server) {
+fn init_addr(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
     let settings = &server.settings;
     let Some(address) = server.address.known() else { return };
     let begins_without = match settings.init_addr.known() {
@@ -55,7 +65,7 @@ fn init_addr(report: &mut Report<'_>, server: &Server) {
     if begins_without || !is_name(address) {
         return;
     }
-    let what = format!("{} is found by the name {address}", server.name);
+    let what = format!("{} is found by the name {address}", backend.server(server));
     let fix = "write its address, or add `init-addr last,libc,none` and `resolvers`";
     report.at(Rule::InitAddr, server.place, address, what, fix);
 }

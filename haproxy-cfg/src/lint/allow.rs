@@ -1,30 +1,47 @@
-//! `# pitstop: allow RULE, RULE …`: at the end of a line for that line, on a line of its own for the next that says something.
+//! `# pitstop: allow RULE[, RULE…] [REASON]`: at the end of a line for that line, on a line of its own for the next that says something.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
-use super::{Finding, Rule};
-use crate::config::Config;
-use crate::document::Place;
+use super::{Finding, Report, Rule};
+use crate::document::{Place, Span};
 
-/// Takes out what comments allow.
-pub(super) fn remove_allowed(config: &Config, findings: &mut Vec<Finding>) {
-    let allowed = allowed(config);
+const KEYWORD: &str = "pitstop: allow";
+
+/// A name that is further from every rule's than this many typing errors is no rule's name, but the reason's first word.
+const TYPING_ERRORS: usize = 3;
+
+/// What was found without what comments allow, and with the names in them that no rule has.
+pub(super) fn apply(report: &mut Report<'_>) -> Vec<Finding> {
+    let allowed = allowed(report);
     let is_allowed =
         |finding: &Finding| allowed.get(&finding.span.place).is_some_and(|rules| rules.contains(&finding.rule));
+    let mut findings = std::mem::take(&mut report.findings);
     findings.retain(|finding| !is_allowed(finding));
+    findings
 }
 
-fn allowed(config: &Config) -> HashMap<Place, Vec<Rule>> {
+/// The rules that each line is allowed to break; of names that are none, a finding.
+fn allowed(report: &mut Report<'_>) -> HashMap<Place, Vec<Rule>> {
+    let config = report.config;
     let mut allowed: HashMap<Place, Vec<Rule>> = HashMap::new();
     for file in config.document().numbered() {
         let mut next = Vec::new();
         for place in config.document().places(file) {
             let line = config.document().line(place);
-            // Most lines have no comment, and none of the others is for us.
-            let rules =
-                if line.contains(&b'#') { config.comment(place).map(rules).unwrap_or_default() } else { Vec::new() };
+            // Most lines have no comment, and few comments are for us.
+            if line.contains(&b'#')
+                && let Some(comment) = config.comment(place)
+            {
+                let begin = line.len() - comment.len();
+                for name in names(comment) {
+                    match name.text.parse() {
+                        Ok(rule) => next.push(rule),
+                        Err(_) => unknown(report, place, begin, &name),
+                    }
+                }
+            }
             let says_something = line.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| *byte != b'#');
-            next.extend(rules);
             if says_something && !next.is_empty() {
                 allowed.insert(place, std::mem::take(&mut next));
             }
@@ -33,9 +50,117 @@ fn allowed(config: &Config) -> HashMap<Place, Vec<Rule>> {
     allowed
 }
 
-fn rules(comment: &[u8]) -> Vec<Rule> {
-    let text = String::from_utf8_lossy(comment);
-    let Some((_, names)) = text.split_once("pitstop: allow ") else { return Vec::new() };
-    let names = names.split([' ', ',', '\t']).filter(|name| !name.is_empty());
-    names.map_while(|name| name.parse().ok()).collect()
+fn unknown(report: &mut Report<'_>, place: Place, begin: usize, name: &Name<'_>) {
+    let fix = match nearest(name.text) {
+        Some((rule, _)) => format!("write `{rule}`, if that is meant"),
+        None => "write the name that a finding shows in brackets".to_owned(),
+    };
+    let span = Span { place, bytes: begin + name.bytes.start..begin + name.bytes.end };
+    let what = format!("there is no rule called {}", name.text);
+    report.with(Rule::UnknownAllow, Rule::UnknownAllow.severity(), span, what, fix);
+}
+
+/// A word that is meant for a rule's name.
+struct Name<'c> {
+    text: &'c str,
+    /// Where it stands in the comment.
+    bytes: Range<usize>,
+}
+
+/// What stands where names have to: first, and after a comma. What follows without one is a name if it is, or nearly is; else the
+/// reason begins there.
+fn names(comment: &[u8]) -> Vec<Name<'_>> {
+    // A rule's name is ASCII: what comes after other bytes is not for us.
+    let comment = comment.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    let Some(begin) = comment.find(KEYWORD).map(|found| found + KEYWORD.len()) else { return Vec::new() };
+    if comment.get(begin..).is_some_and(|rest| rest.starts_with(|c: char| !c.is_whitespace())) {
+        return Vec::new();
+    }
+    let mut names = Vec::new();
+    let mut must_be_name = true;
+    let mut rest = begin;
+    while let Some((text, bytes, comma)) = word(comment, rest) {
+        rest = bytes.end;
+        if !text.is_empty() {
+            let is_near = || nearest(text).is_some_and(|(_, errors)| errors <= TYPING_ERRORS);
+            if !must_be_name && !is_near() {
+                break;
+            }
+            names.push(Name { text, bytes });
+        }
+        must_be_name = comma;
+    }
+    names
+}
+
+/// The next word from there on, where it stands, and whether a comma ends it.
+fn word(comment: &str, from: usize) -> Option<(&str, Range<usize>, bool)> {
+    let rest = comment.get(from..)?;
+    let begin = from + rest.find(|c: char| !c.is_whitespace() && c != ',')?;
+    let rest = comment.get(begin..)?;
+    let end = begin + rest.find(|c: char| c.is_whitespace() || c == ',').unwrap_or(rest.len());
+    let comma = comment.get(end..)?.trim_start().starts_with(',');
+    Some((comment.get(begin..end)?, begin..end, comma))
+}
+
+/// The rule whose name is the most like it, and by how many typing errors the two differ; none where nothing is alike.
+fn nearest(name: &str) -> Option<(Rule, usize)> {
+    let rules = Rule::ALL.iter().map(|rule| (*rule, distance(rule.name(), name)));
+    rules.min_by_key(|(_, errors)| *errors).filter(|(rule, errors)| *errors * 2 < rule.name().len())
+}
+
+/// How many letters have to be added, left out or changed (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (above, letter) in one.chars().enumerate() {
+        let (mut diagonal, mut left) = (above, above + 1);
+        let mut next = vec![left];
+        for (cell, second) in row.iter().skip(1).zip(other.chars()) {
+            left = (diagonal + usize::from(letter != second)).min(cell + 1).min(left + 1);
+            diagonal = *cell;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(comment: &str) -> Vec<&str> {
+        names(comment.as_bytes()).into_iter().map(|name| name.text).collect()
+    }
+
+    #[test]
+    fn names_stand_first_and_after_commas_and_the_reason_behind_them() {
+        assert_eq!(texts("# pitstop: allow no-check"), ["no-check"]);
+        assert_eq!(texts("# pitstop: allow no-check, persist"), ["no-check", "persist"]);
+        assert_eq!(texts("# pitstop: allow no-check,persist it is a test, no more"), ["no-check", "persist"]);
+        assert_eq!(texts("# pitstop: allow no-check persist because"), ["no-check", "persist"]);
+        assert_eq!(texts("# pitstop: allow no-check - nobody goes there"), ["no-check"]);
+        assert_eq!(texts("# a host of ours; pitstop: allow no-check"), ["no-check"]);
+        assert_eq!(texts("# pitstop: allow"), [""; 0]);
+        assert_eq!(texts("# what pitstop: allows nonsense"), [""; 0]);
+    }
+
+    #[test]
+    fn a_name_that_is_nearly_a_rules_is_taken_for_one_wherever_it_stands() {
+        assert_eq!(texts("# pitstop: allow no-chek"), ["no-chek"]);
+        assert_eq!(texts("# pitstop: allow nonsense, whatever"), ["nonsense", "whatever"]);
+        assert_eq!(texts("# pitstop: allow no-check no-redispach"), ["no-check", "no-redispach"]);
+        assert_eq!(nearest("no-redispach"), Some((Rule::NoRedispatch, 1)));
+        assert_eq!(nearest("xyz"), None);
+    }
+
+    #[test]
+    fn a_distance_counts_typing_errors() {
+        for (one, other, errors) in
+            [("", "", 0), ("", "abc", 3), ("abc", "abc", 0), ("abc", "axc", 1), ("kitten", "sitting", 3)]
+        {
+            assert_eq!(distance(one, other), errors);
+            assert_eq!(distance(other, one), errors);
+        }
+    }
 }

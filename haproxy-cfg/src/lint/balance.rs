@@ -3,19 +3,18 @@
 use super::{Backend, Report, Rule, Severity};
 use crate::proxy_settings::{HttpReuse, Mode};
 
+/// With a single server there is no other to go to.
 pub(super) fn look(report: &mut Report<'_>, backends: &[Backend<'_>]) {
     for backend in backends {
-        redispatch(report, backend);
-        fixed_weights(report, backend);
+        if backend.is_balanced {
+            redispatch(report, backend);
+            fixed_weights(report, backend);
+        }
         reuse(report, backend);
     }
 }
 
-/// With a single server there is no other to go to.
 fn redispatch(report: &mut Report<'_>, backend: &Backend<'_>) {
-    if backend.servers.len() < 2 {
-        return;
-    }
     let settings = &backend.proxy.settings;
     let place = backend.proxy.place;
     if settings.retries.is(&0) {
@@ -24,8 +23,15 @@ fn redispatch(report: &mut Report<'_>, backend: &Backend<'_>) {
     }
     if settings.redispatch.is(&false) {
         let what = format!("{} is without `option redispatch`", backend.name());
-        let word = backend.name();
-        report.setting(Rule::NoRedispatch, &settings.redispatch, place, word, what, "add `option redispatch`");
+        let word = if settings.redispatch.place().is_some() { "redispatch" } else { backend.name() };
+        report.setting(
+            Rule::NoRedispatch,
+            &settings.redispatch,
+            place,
+            word,
+            what,
+            "add `option redispatch`, here or in `defaults`",
+        );
     }
 }
 
@@ -38,16 +44,21 @@ fn fixed_weights(report: &mut Report<'_>, backend: &Backend<'_>) {
     let is_ramped = report.context.ramps.iter().any(|(name, _)| name == backend.name());
     let place = settings.balance.place().unwrap_or(backend.proxy.place);
     let severity = if is_ramped { Severity::Error } else { Rule::FixedWeights.severity() };
-    let span = report.config.find(place, "balance");
+    let span = report.find(place, &algorithm);
     let what = format!("{}: weights are fixed with `balance {algorithm}`", backend.name());
-    report.with(Rule::FixedWeights, severity, span, what, "add `hash-type consistent`, or choose another algorithm");
+    let fix = match algorithm.as_str() {
+        "static-rr" => "write `balance roundrobin`",
+        _ => "add `hash-type consistent`",
+    };
+    report.with(Rule::FixedWeights, severity, span, what, fix);
 }
 
 fn reuse(report: &mut Report<'_>, backend: &Backend<'_>) {
     let settings = &backend.proxy.settings;
-    if settings.mode.is(&Mode::Http) && settings.http_reuse.is(&HttpReuse::Always) {
+    let is_always = settings.http_reuse.is(&HttpReuse::Always);
+    if is_always && settings.mode.is(&Mode::Http) && !backend.servers.is_empty() {
         let what = format!("{}: `http-reuse always`", backend.name());
-        let fix = "let the app keep idle connections longer than HAProxy does (`pool-purge-delay`), or write `http-reuse safe`";
+        let fix = "write `http-reuse safe`, or let the app keep idle connections for a minute or more";
         report.setting(Rule::ReuseAlways, &settings.http_reuse, backend.proxy.place, "http-reuse", what, fix);
     }
 }

@@ -1,113 +1,105 @@
 //! Rules on health checks, and on what happens when one fails.
 
-use super::{Backend, Report, Rule, Severity};
+use super::{Backend, Report, Rule, Severity, time};
 use crate::proxy_settings::Mode;
 use crate::server::Server;
 use crate::server_settings::{OnMarkedDown, OnMarkedUp};
 
 pub(super) fn look(report: &mut Report<'_>, backends: &[Backend<'_>]) {
     for backend in backends {
+        let has_backups = backend.servers.iter().any(|server| !server.settings.backup.is(&false));
         for server in &backend.servers {
             no_check(report, backend, server);
             check_port(report, backend, server);
             kills(report, backend, server);
-            agent_port(report, server);
-            slowstart(report, server);
+            if has_backups {
+                kills_backups(report, backend, server);
+            }
+            agent_port(report, backend, server);
+            slowstart(report, backend, server);
         }
-        what_is_asked(report, backend);
+        if backend.is_balanced {
+            what_is_asked(report, backend);
+        }
     }
 }
 
-/// Where there is no other server, nothing can be done about one that is down.
+/// Where there is no other server, nothing can be done about one that is down; and a slot in maintenance serves nobody.
 fn no_check(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
     let settings = &server.settings;
     let is_watched = settings.check.known() != Some(&false)
         || settings.track.known().is_none_or(Option::is_some)
         || settings.agent_check.known() != Some(&false);
-    if is_watched {
+    let is_redirected = report.context.redirect_of(backend.name(), &server.name).is_some();
+    if is_watched || !settings.disabled.is(&false) || !(backend.is_balanced || is_redirected) {
         return;
     }
-    let rule = Rule::NoCheck;
-    let severity = if backend.servers.len() > 1 { rule.severity() } else { Severity::Note };
-    let span = report.config.find(server.place, &server.name);
-    let what = format!("{}/{} is never checked", backend.name(), server.name);
-    report.with(rule, severity, span, what, "add `check`, to this line or to a `default-server` before it");
+    let severity = if is_redirected { Severity::Error } else { Rule::NoCheck.severity() };
+    let span = report.name_of(server);
+    let what = format!("{} is never checked", backend.server(server));
+    report.with(Rule::NoCheck, severity, span, what, "add `check`, to this line or to a `default-server` before it");
 }
 
+/// Where the redirect of the app is known.
 fn check_port(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
-    let name = format!("{}/{}", backend.name(), server.name);
-    let checked = server.check_port.known().copied().flatten();
-    match report.context.redirect_of(backend.name(), &server.name).map(|redirected| redirected.check_port) {
-        Some(port) if checked.is_some_and(|checked| checked != port) => {
-            let what = format!(
-                "{name} is checked on port {}, and the redirect is of port {port}",
-                checked.unwrap_or_default()
-            );
-            report.setting(
-                Rule::CheckPort,
-                &server.check_port,
-                server.place,
-                "port",
-                what,
-                format!("write `port {port}`"),
-            );
-        }
-        _ => {}
+    let Some(redirected) = report.context.redirect_of(backend.name(), &server.name) else { return };
+    if !server.settings.check.is(&true) {
+        return;
     }
+    let port = redirected.check_port;
+    let Some(checked) = server.check_port.known().copied().flatten().filter(|checked| *checked != port) else { return };
+    let name = backend.server(server);
+    let what = match server.port.is(&Some(checked)) {
+        true => format!("{name} is checked on {checked}, the port of its traffic, and the redirect is of port {port}"),
+        false => format!("{name} is checked on port {checked}, and the redirect is of port {port}"),
+    };
+    let fix = format!("write `check port {port}`");
+    // Where no `port` is written, `check` is the word that has to get one.
+    let (place, word) = match server.settings.port.place() {
+        Some(place) => (place, "port"),
+        None => (server.settings.check.place().unwrap_or(server.place), "check"),
+    };
+    report.at(Rule::CheckPort, place, word, what, fix);
 }
 
 fn kills(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
-    let (settings, name) = (&server.settings, format!("{}/{}", backend.name(), server.name));
-    if settings.on_marked_down.is(&OnMarkedDown::ShutdownSessions) {
-        report.setting(
-            Rule::KillsSessions,
-            &settings.on_marked_down,
-            server.place,
-            "on-marked-down",
-            format!("{name}: `on-marked-down shutdown-sessions`"),
-            "leave it out; where it is wanted, pitstop waits until nothing is in flight before it takes the server out",
-        );
-    }
-    if settings.on_marked_up.is(&OnMarkedUp::ShutdownBackupSessions) {
-        report.setting(
-            Rule::KillsBackupSessions,
-            &settings.on_marked_up,
-            server.place,
-            "on-marked-up",
-            format!("{name}: `on-marked-up shutdown-backup-sessions`"),
-            "leave it out",
-        );
+    let setting = &server.settings.on_marked_down;
+    if setting.is(&OnMarkedDown::ShutdownSessions) {
+        let what = format!("{}: `on-marked-down shutdown-sessions`", backend.server(server));
+        let fix =
+            "leave it out; where it is wanted, let nothing be in flight before the server goes out, as pitstop does";
+        report.setting(Rule::KillsSessions, setting, server.place, "on-marked-down", what, fix);
     }
 }
 
-fn agent_port(report: &mut Report<'_>, server: &Server) {
+/// A backup server's own return cuts nothing (configuration manual, 5.2, `on-marked-up`).
+fn kills_backups(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
+    let setting = &server.settings.on_marked_up;
+    if setting.is(&OnMarkedUp::ShutdownBackupSessions) && server.settings.backup.is(&false) {
+        let what = format!("{}: `on-marked-up shutdown-backup-sessions`", backend.server(server));
+        report.setting(Rule::KillsBackupSessions, setting, server.place, "on-marked-up", what, "leave it out");
+    }
+}
+
+fn agent_port(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
     let settings = &server.settings;
     if settings.agent_check.is(&true) && settings.agent_port.is(&None) {
-        report.setting(
-            Rule::AgentPort,
-            &settings.agent_check,
-            server.place,
-            "agent-check",
-            format!("{} has `agent-check` and no `agent-port`", server.name),
-            "add `agent-port PORT`",
-        );
+        let what = format!("{} has `agent-check` and no `agent-port`", backend.server(server));
+        let fix = "write `agent-check agent-port` and the agent's port";
+        report.setting(Rule::AgentPort, &settings.agent_check, server.place, "agent-check", what, fix);
     }
 }
 
-fn slowstart(report: &mut Report<'_>, server: &Server) {
+fn slowstart(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
     let settings = &server.settings;
     let (Some(slowstart), Some(inter)) = (settings.slowstart.known(), settings.inter.known()) else { return };
-    if slowstart.is_zero() || slowstart > inter {
+    if slowstart.is_zero() || slowstart > inter || !settings.check.is(&true) {
         return;
     }
-    report.setting(
-        Rule::SlowstartShort,
-        &settings.slowstart,
-        server.place,
-        "slowstart",
-        format!("{}: `slowstart` of {slowstart:?} is not above `inter`, which is {inter:?}", server.name),
-        format!("let it last several checks, such as {:?}", *inter * 5),
-    );
+    let (name, [short, pause]) = (backend.server(server), [*slowstart, *inter].map(time));
+    let what = format!("{name}: `slowstart` of {short} is not above `inter`, which is {pause}");
+    let fix = format!("let it last several checks: `slowstart {}`", time(*inter * 5));
+    report.setting(Rule::SlowstartShort, &settings.slowstart, server.place, "slowstart", what, fix);
 }
 
 /// What a check asks the app.
@@ -121,23 +113,16 @@ fn what_is_asked(report: &mut Report<'_>, backend: &Backend<'_>) {
     match settings.httpchk.known() {
         Some(None) if settings.httpchk.place().is_none() => {
             let what = format!("{} is checked by a connect alone", backend.name());
-            let fix =
-                "add `option httpchk` and `http-check send meth GET uri /health`, or whatever the app has for that";
+            let fix = "add `option httpchk` and `http-check send meth GET uri /health`, or what the app has for that";
             report.at(Rule::CheckByConnect, place, backend.name(), what, fix);
         }
         Some(Some(uri)) if settings.http_check_expect.is(&false) => {
-            let sent = settings.http_check_uri.known().cloned().flatten();
-            let Some(_) = settings.http_check_uri.known() else { return };
-            let uri = sent.or_else(|| uri.clone()).unwrap_or_else(|| "/".to_owned());
-            if uri == "/" {
-                report.setting(
-                    Rule::CheckRoot,
-                    &settings.httpchk,
-                    place,
-                    "httpchk",
-                    format!("{} is checked by asking for `/`, and any answer below 400 counts", backend.name()),
-                    "ask for a page that knows whether the app can serve, or say what is expected: `http-check expect status 200`",
-                );
+            let Some(sent) = settings.http_check_uri.known() else { return };
+            let uri = sent.as_ref().or(uri.as_ref());
+            if uri.is_none_or(|uri| uri == "/") {
+                let what = format!("{} is checked by asking for `/`, and any answer below 400 counts", backend.name());
+                let fix = "ask for a page that knows whether the app can serve, or add `http-check expect status 200`";
+                report.setting(Rule::CheckRoot, &settings.httpchk, place, "httpchk", what, fix);
             }
         }
         _ => {}

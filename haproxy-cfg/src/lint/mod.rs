@@ -10,7 +10,8 @@
 //! | `timeouts` | what makes a drain endless |
 //! | `balance` | algorithms and reuse of connections |
 //! | `addresses` | two entries for one address, names that have to be resolved |
-//! | `allow` | `# pitstop: allow RULE` |
+//! | `report` | where a finding is, and that it is said once |
+//! | `allow` | `# pitstop: allow RULE`, and names in it that no rule has |
 //! | [`worst_case`] | how long checks alone take to see a server go and come |
 //!
 //! A setting that is not known is never reported.
@@ -20,19 +21,21 @@ mod allow;
 mod balance;
 mod checks;
 mod reload;
+mod report;
 pub mod rule;
 mod sockets;
 mod sticky;
 mod timeouts;
 pub mod worst_case;
 
+use self::report::Report;
 pub use self::rule::{Rule, Severity};
-use std::collections::HashSet;
+use std::time::Duration;
 
 use crate::config::Config;
-use crate::document::{Place, Span};
-use crate::effective::Effective;
+use crate::document::Span;
 use crate::proxy::Proxy;
+use crate::proxy_settings::Mode;
 use crate::server::Server;
 
 /// Something that would make a restart drop requests.
@@ -89,78 +92,55 @@ impl Context {
 
 /// Everything that the rules find, in the order of the files; what a comment allows is left out.
 pub fn lint(config: &Config, context: &Context) -> Vec<Finding> {
-    let serves = |backend: &&Proxy| !backend.settings.disabled.is(&true) && context.concerns(backend);
-    let backends = config.backends().filter(serves);
-    let backends: Vec<_> = backends.map(|proxy| Backend { proxy, servers: proxy.server_lines().collect() }).collect();
-    let mut report = Report { config, context, findings: Vec::new(), seen: HashSet::new() };
+    let backends = config.backends().filter(|backend| serves(backend) && context.concerns(backend));
+    let backends: Vec<_> = backends.map(Backend::new).collect();
+    let mut report = Report::new(config, context);
     checks::look(&mut report, &backends);
     sticky::look(&mut report, &backends);
-    sockets::look(&mut report);
+    sockets::look(&mut report, &backends);
     reload::look(&mut report, &backends);
-    timeouts::look(&mut report);
+    timeouts::look(&mut report, &backends);
     balance::look(&mut report, &backends);
     addresses::look(&mut report, &backends);
-    let mut findings = report.findings;
-    allow::remove_allowed(config, &mut findings);
+    let mut findings = allow::apply(&mut report);
     findings.sort_by_key(|finding| (finding.span.place, finding.rule));
     findings
+}
+
+/// Whether it serves clients: backends of other modes are for logs and agents.
+fn serves(backend: &Proxy) -> bool {
+    !backend.settings.disabled.is(&true) && !backend.settings.mode.is(&Mode::Other)
 }
 
 /// A backend that serves, and one server of each of its lines.
 struct Backend<'c> {
     proxy: &'c Proxy,
     servers: Vec<Server>,
+    /// Whether there is a choice between servers.
+    is_balanced: bool,
 }
 
-impl Backend<'_> {
+impl<'c> Backend<'c> {
+    fn new(proxy: &'c Proxy) -> Self {
+        Self { proxy, servers: proxy.server_lines().collect(), is_balanced: proxy.servers().nth(1).is_some() }
+    }
+
     /// Its name; an empty one is no server's backend.
     fn name(&self) -> &str {
         self.proxy.name.as_deref().unwrap_or_default()
     }
+
+    /// `backend/server`
+    fn server(&self, server: &Server) -> String {
+        format!("{}/{}", self.name(), server.name)
+    }
 }
 
-/// What was found so far.
-struct Report<'c> {
-    config: &'c Config,
-    context: &'c Context,
-    findings: Vec<Finding>,
-    seen: HashSet<(Rule, Place, usize)>,
-}
-
-impl Report<'_> {
-    /// Reports what a word of a line says, or the whole line where the word is not in it.
-    fn at(&mut self, rule: Rule, place: Place, word: &str, what: impl Into<String>, fix: impl Into<String>) {
-        self.with(rule, rule.severity(), self.config.find(place, word), what, fix);
-    }
-
-    /// The same for a setting, at the line that gives it; where it is HAProxy's own default, at `or`.
-    fn setting<T>(
-        &mut self,
-        rule: Rule,
-        setting: &Effective<T>,
-        or: Place,
-        word: &str,
-        what: impl Into<String>,
-        fix: impl Into<String>,
-    ) {
-        self.at(rule, setting.place().unwrap_or(or), word, what, fix);
-    }
-
-    fn with(&mut self, rule: Rule, severity: Severity, span: Span, what: impl Into<String>, fix: impl Into<String>) {
-        // What stands in `defaults` is said once.
-        if self.seen.insert((rule, span.place, span.bytes.start)) {
-            self.findings.push(Finding { rule, severity, span, what: what.into(), fix: fix.into(), see: None });
-        }
-    }
-
-    /// As [`at`](Self::at), and names another line that has to do with it.
-    fn beside(&mut self, rule: Rule, places: [Place; 2], word: &str, what: impl Into<String>, fix: impl Into<String>) {
-        let [place, other] = places;
-        let before = self.findings.len();
-        self.at(rule, place, word, what, fix);
-        let see = self.config.find(other, word);
-        if let Some(added) = self.findings.get_mut(before) {
-            added.see = Some(see);
-        }
+/// A time as HAProxy takes it: a whole number and a unit.
+fn time(time: Duration) -> String {
+    let milliseconds = time.as_millis();
+    match [(3_600_000, "h"), (60_000, "m"), (1000, "s")].iter().find(|(unit, _)| milliseconds.is_multiple_of(*unit)) {
+        Some((unit, name)) if milliseconds > 0 => format!("{}{name}", milliseconds / unit),
+        _ => format!("{milliseconds}ms"),
     }
 }

@@ -70,59 +70,61 @@ rules! {
     NoCheck "no-check" Warning
         "HAProxy never notices that the server is down, and goes on sending it requests.",
     CheckPort "check-port" Error
-        "The redirect is of another port than the one that is checked, so removing it takes nobody out.",
+        "Without the redirect the check still passes, so HAProxy goes on sending new clients to an app that is about to stop.",
     TwinCheckPort "twin-check-port" Warning
-        "Main and backup entry are checked on the same port: closing it takes out both, and those who stick with them.",
+        "Main and backup entry are one to the checks: both go down at once, and clients that stick are moved in the middle of what they do.",
     CheckRoot "check-root" Note
-        "A page that always answers says little about the app, and a redirect to a login counts as healthy: a broken app is put back.",
+        "The page at `/` often answers, or redirects to a login, while the app can't serve: it gets requests that fail.",
     CheckByConnect "check-by-connect" Note
         "An app that accepts connections before it can answer is taken for healthy, and gets requests too early.",
     KillsSessions "kills-sessions" Warning
-        "Whatever is in flight is cut when the server goes down or into maintenance, so it must be empty before.",
+        "Whatever is in flight is cut when the server goes down or into maintenance.",
     KillsBackupSessions "kills-backup-sessions" Warning
-        "Putting the server back cuts what its backups serve at that moment.",
+        "When the server comes back, whatever its backup servers have in flight is cut.",
     SlowstartShort "slowstart-short" Note
-        "The weight has risen before the next check could see that the app does not bear it.",
+        "All of the load is back before a second check can see that a fresh app does not bear it.",
     AgentPort "agent-port" Error
-        "HAProxy does not start, nor reload, with an agent check that has no port.",
+        "HAProxy refuses the configuration: a reload fails, and a restart of HAProxy leaves nothing that serves.",
     NoRedispatch "no-redispatch" Warning
-        "A request whose server does not answer fails instead of going to another one, as when HAProxy is reloaded during a restart.",
+        "A request whose server does not answer fails instead of going to another one. That happens when HAProxy is reloaded during a restart, and to clients that stick.",
     Persist "persist" Warning
-        "Clients that stick are sent to a server that is in maintenance or down as well, so it never empties.",
+        "Clients that stick are sent to their server even when it is in maintenance or down, so it never empties, and their requests fail while it restarts.",
     CookieWithoutTwin "cookie-without-twin" Warning
-        "Clients that stick to it are moved, and lose what it holds of them, as soon as the main entry is down: there is no backup entry that goes on serving them.",
+        "As soon as the main entry is down, clients that stick to it are moved and lose what it holds of them: no backup entry goes on serving them.",
     TwinCookie "twin-cookie" Error
-        "Clients that stick to the main entry do not find the backup entry, which has another cookie value.",
+        "When the main entry is down, clients that stick to it do not find the backup entry by their cookie, and are moved.",
     TwinAddress "twin-address" Error
-        "Clients that stick are sent to another server while this one is out, or this one gets traffic while it is restarted.",
+        "When the main entry is down, clients that stick to it land on another server, which does not know them.",
     NoSocket "no-socket" Warning
-        "Without an admin socket nobody can take a server out at once, or see when it is empty.",
+        "Without an admin socket nobody can take a server out at once, or see when nothing is in flight any more.",
     SocketLevel "socket-level" Error
         "A socket below level admin refuses to take servers out.",
     SocketOwner "socket-owner" Note
-        "Who may write to the socket then depends on the umask of whoever starts HAProxy.",
+        "Who may write to the socket depends on the umask of whoever starts HAProxy: everybody, or not even those who should.",
     SocketOpen "socket-open" Error
-        "Whoever reaches that address can take every server out.",
+        "There is no password: whoever reaches that address can take every server out.",
     NoMasterSocket "no-master-socket" Note
-        "After a reload nobody can see what the old worker still serves.",
-    StateForgotten "state-forgotten" Note
-        "A reload forgets maintenance and weights that were set by hand: a server that is out is back in.",
+        "After a reload nobody sees what the old worker still serves, and an app that looks idle is stopped in the middle of a request.",
+    StateForgotten "state-forgotten" Warning
+        "A reload forgets maintenance and weights that were set by hand: a server that is out gets requests again.",
     StateFile "state-file" Warning
-        "States are to be read from a file that nothing names.",
-    StateStale "state-stale" Warning
-        "HAProxy never writes the file by itself: a file from before takes servers out again that are back, and overrides addresses that were changed since.",
+        "HAProxy loads nothing, so a reload forgets maintenance and weights that were set by hand: a server that is out gets requests again.",
+    StateStale "state-stale" Note
+        "HAProxy never writes the file by itself: an old one takes servers out that are back, puts servers in that are out, and overrides addresses that were changed since.",
     LongTimeout "long-timeout" Warning
-        "A client that says nothing for hours holds its connection that long, and a drain waits for it.",
+        "Whoever says nothing holds a connection that long, and so long nobody can tell when the server is empty.",
     NoHardStop "no-hard-stop" Note
-        "An old worker serves long connections for ever after a reload.",
+        "After a reload an old worker serves long connections for ever, by the configuration of before.",
     ReuseAlways "reuse-always" Note
-        "A request may be the first on a connection that the app is just closing; it is lost if it can't be sent again.",
+        "The first request of a client may go to a connection that the app is just closing: it fails, and clients do not send it again by themselves.",
     FixedWeights "fixed-weights" Note
-        "The weight of a server can't change while HAProxy runs, so it can't rise slowly after a restart.",
+        "The weight of a server can't change while HAProxy runs, so it can't rise slowly after a restart; with a hash, most clients move when one server goes.",
     InitAddr "init-addr" Note
-        "HAProxy does not start, nor reload, while the name can't be resolved.",
+        "While the name can't be resolved, HAProxy refuses the configuration: a reload fails, and a restart of HAProxy leaves nothing that serves.",
     SameAddress "same-address" Warning
         "Taking one entry out leaves the other, which goes on sending requests to the same app.",
+    UnknownAllow "unknown-allow" Warning
+        "A comment that names no rule allows nothing.",
 }
 
 impl fmt::Display for Rule {

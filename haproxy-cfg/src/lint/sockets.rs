@@ -1,23 +1,25 @@
 //! Rules on the socket by which servers are taken out.
 
-use super::{Report, Rule};
+use super::{Backend, Report, Rule, Severity};
+use crate::document::Place;
 use crate::global::{Level, StatsSocket};
 
-/// Nothing is said of files without a `global` section: they are a part of a configuration.
-pub(super) fn look(report: &mut Report<'_>) {
-    let Some(global) = report.config.sections().iter().find(|section| section.keyword == "global") else { return };
-    let (place, config) = (global.place, report.config);
+/// Nothing is said of a part of a configuration, which other files may give a socket.
+pub(super) fn look(report: &mut Report<'_>, backends: &[Backend<'_>]) {
+    let config = report.config;
+    let Some(global) = report.global() else { return };
     let sockets = &config.global().sockets;
     if sockets.is_empty() {
-        let fix = "add `stats socket /run/haproxy/admin.sock mode 660 level admin`";
-        report.at(Rule::NoSocket, place, "global", "there is no `stats socket`", fix);
+        none(report, global.place, backends);
     }
-    let is_enough = |socket: &StatsSocket| {
-        socket.level.known() != Some(&Level::Operator) && socket.level.known() != Some(&Level::User)
-    };
+    let is_enough = |socket: &StatsSocket| socket.level.known().is_none_or(|level| *level == Level::Admin);
     if let Some(first) = sockets.first().filter(|_| !sockets.iter().any(is_enough)) {
-        let place = first.level.place().or(first.address.place()).unwrap_or(place);
-        report.at(Rule::SocketLevel, place, "level", "no `stats socket` is of level admin", "write `level admin`");
+        let place = first.level.place().or(first.address.place()).unwrap_or(global.place);
+        let level = if first.level.is(&Level::User) { "user" } else { "operator" };
+        let what = format!("no `stats socket` is of level admin, and this one is of level {level}");
+        let word = first.address.known().map_or("socket", String::as_str);
+        let word = if first.level.place().is_some() { "level" } else { word };
+        report.at(Rule::SocketLevel, place, word, what, "write `level admin`");
     }
     for socket in sockets.iter().filter(|socket| socket.level.is(&Level::Admin)) {
         reach(report, socket);
@@ -25,8 +27,19 @@ pub(super) fn look(report: &mut Report<'_>) {
     if report.context.master_socket == Some(false) {
         let what = "no master socket is known";
         let fix = "start HAProxy with `-W -S /run/haproxy/master.sock`, and name it as `master` in pitstop.toml";
-        report.at(Rule::NoMasterSocket, place, "global", what, fix);
+        report.at(Rule::NoMasterSocket, global.place, "global", what, fix);
     }
+}
+
+/// Without a second server nothing can be taken out; with redirects alone, much can.
+fn none(report: &mut Report<'_>, global: Place, backends: &[Backend<'_>]) {
+    if !backends.iter().any(|backend| backend.is_balanced) {
+        return;
+    }
+    let severity = if report.context.redirects.is_empty() { Rule::NoSocket.severity() } else { Severity::Note };
+    let span = report.find(global, "global");
+    let fix = "add `stats socket /run/haproxy/admin.sock mode 660 level admin`";
+    report.with(Rule::NoSocket, severity, span, "there is no `stats socket`", fix);
 }
 
 /// Who may write to it.
@@ -35,8 +48,12 @@ fn reach(report: &mut Report<'_>, socket: &StatsSocket) {
     match socket.is_tcp() {
         Some(true) if !is_loopback(address) => {
             let what = format!("commands of level admin are taken at {address}");
-            let fix = "write a path, or an address of this host alone such as 127.0.0.1:9999";
-            report.at(Rule::SocketOpen, place, address, what, fix);
+            let fix =
+                "write a path; or the address of this host in a network that only those reach who may take servers out";
+            // One address may be in a network of its own.
+            let severity = if is_every(address) { Rule::SocketOpen.severity() } else { Severity::Warning };
+            let span = report.find(place, address);
+            report.with(Rule::SocketOpen, severity, span, what, fix);
         }
         Some(false) if socket.mode.is(&None) && socket.owned.is(&false) && address.contains('/') => {
             let what = format!("{address} has neither `mode` nor an owner");
@@ -46,10 +63,21 @@ fn reach(report: &mut Report<'_>, socket: &StatsSocket) {
     }
 }
 
-/// Whether only this host reaches a TCP address.
-fn is_loopback(address: &str) -> bool {
+/// The host of a TCP address.
+fn host(address: &str) -> &str {
     let address = address.rsplit('@').next().unwrap_or(address);
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// Whether only this host reaches a TCP address.
+fn is_loopback(address: &str) -> bool {
+    let host = host(address);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Whether it is at every address of this host.
+fn is_every(address: &str) -> bool {
+    let host = host(address);
+    matches!(host, "" | "*") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_unspecified())
 }

@@ -1,6 +1,8 @@
 //! Rules on clients that stick, and on the main and backup entries of one server.
 
-use super::{Backend, Report, Rule};
+use std::collections::HashMap;
+
+use super::{Backend, Report, Rule, Severity};
 use crate::server::Server;
 
 pub(super) fn look(report: &mut Report<'_>, backends: &[Backend<'_>]) {
@@ -10,82 +12,125 @@ pub(super) fn look(report: &mut Report<'_>, backends: &[Backend<'_>]) {
     }
 }
 
+fn has_cookie(backend: &Backend<'_>) -> bool {
+    backend.proxy.settings.cookie.known().is_some_and(Option::is_some)
+}
+
 fn persist(report: &mut Report<'_>, backend: &Backend<'_>) {
     let settings = &backend.proxy.settings;
-    let place = backend.proxy.place;
-    if settings.persist.is(&true) {
+    let sticks = has_cookie(backend) || settings.sticks.is(&true);
+    // A backend that says so itself sticks by something; one that inherits it may not.
+    let says_so = settings.persist.place().is_some_and(|place| place > backend.proxy.place);
+    if settings.persist.is(&true) && (sticks || says_so) {
         let what = format!("{}: `option persist`", backend.name());
-        report.setting(Rule::Persist, &settings.persist, place, "persist", what, "leave it out");
+        report.setting(Rule::Persist, &settings.persist, backend.proxy.place, "persist", what, "leave it out");
     }
-    if settings.force_persist.is(&true) {
+    if let (true, Some(place)) = (settings.force_persist.is(&true), settings.force_persist.place()) {
         let what = format!("{}: `force-persist`", backend.name());
         let fix = "leave it out, or let it count only for those who test a server that is out";
-        report.setting(Rule::Persist, &settings.force_persist, place, "force-persist", what, fix);
+        // It always has a condition, and is meant for tests.
+        let span = report.find(place, "force-persist");
+        report.with(Rule::Persist, Severity::Note, span, what, fix);
     }
 }
 
-/// A backup entry and the main entry of the same address.
+/// The main and backup entries of a backend. A twin is a backup entry of the same address.
+struct Entries<'s> {
+    mains: Vec<&'s Server>,
+    by_address: HashMap<&'s str, &'s Server>,
+    by_cookie: HashMap<&'s str, &'s Server>,
+    has_twins: bool,
+}
+
+impl<'s> Entries<'s> {
+    fn of(servers: &'s [Server]) -> Self {
+        let (mut by_address, mut by_cookie) = (HashMap::new(), HashMap::new());
+        for backup in servers.iter().filter(|server| server.settings.backup.is(&true)) {
+            if let Some(address) = backup.address.known() {
+                by_address.entry(address.as_str()).or_insert(backup);
+            }
+            if let Some(Some(cookie)) = backup.settings.cookie.known() {
+                by_cookie.entry(cookie.as_str()).or_insert(backup);
+            }
+        }
+        let mains: Vec<_> = servers.iter().filter(|server| server.settings.backup.is(&false)).collect();
+        let has_twins =
+            mains.iter().any(|main| main.address.known().is_some_and(|a| by_address.contains_key(a.as_str())));
+        Self { mains, by_address, by_cookie, has_twins }
+    }
+
+    fn twin(&self, main: &Server) -> Option<&'s Server> {
+        self.by_address.get(main.address.known()?.as_str()).copied()
+    }
+}
+
 fn twins(report: &mut Report<'_>, backend: &Backend<'_>) {
-    let is_backup = |server: &&Server| server.settings.backup.is(&true);
-    let backups: Vec<_> = backend.servers.iter().filter(is_backup).collect();
-    let mains: Vec<_> = backend.servers.iter().filter(|server| server.settings.backup.is(&false)).collect();
-    let same_address =
-        |one: &Server, other: &Server| one.address.known().is_some() && one.address.known() == other.address.known();
-    let with_twin = |main: &&&Server| backups.iter().any(|backup| same_address(main, backup));
-    let has_twins = mains.iter().any(|main| with_twin(&main));
-    for main in &mains {
-        match backups.iter().find(|backup| same_address(main, backup)) {
-            Some(backup) => twin(report, main, backup),
-            None => no_twin(report, backend, main, &backups, has_twins),
+    let entries = Entries::of(&backend.servers);
+    for main in &entries.mains {
+        match entries.twin(main) {
+            Some(backup) => {
+                if has_cookie(backend) {
+                    twin_cookie(report, main, backup);
+                }
+                twin_check_port(report, main, backup);
+            }
+            None if has_cookie(backend) => no_twin(report, backend, main, &entries),
+            None => {}
         }
     }
 }
 
-fn twin(report: &mut Report<'_>, main: &Server, backup: &Server) {
-    let (cookie, other) = (main.settings.cookie.known(), backup.settings.cookie.known());
-    if let (Some(cookie), Some(other)) = (cookie, other)
-        && cookie != other
-    {
-        let show = |cookie: &Option<String>| cookie.as_ref().map_or("none".to_owned(), |cookie| format!("`{cookie}`"));
+fn twin_cookie(report: &mut Report<'_>, main: &Server, backup: &Server) {
+    let (Some(cookie), Some(other)) = (main.settings.cookie.known(), backup.settings.cookie.known()) else { return };
+    if cookie == other {
+        return;
+    }
+    let show = |cookie: &Option<String>| cookie.as_ref().map_or("none".to_owned(), |cookie| format!("`{cookie}`"));
+    let (main_name, backup_name) = (&main.name, &backup.name);
+    let what = format!(
+        "{main_name} and {backup_name} are one server, and their cookie values are {} and {}",
+        show(cookie),
+        show(other)
+    );
+    let fix = match cookie {
+        Some(cookie) => format!("write `cookie {cookie}` for {backup_name}"),
+        None => format!("give {main_name} the same `cookie` as {backup_name}"),
+    };
+    let spans = [backup, main].map(|server| report.find(server.place, "cookie"));
+    report.beside((Rule::TwinCookie, Rule::TwinCookie.severity()), spans, what, fix);
+}
+
+fn twin_check_port(report: &mut Report<'_>, main: &Server, backup: &Server) {
+    let are_checked = main.settings.check.is(&true) && backup.settings.check.is(&true);
+    let (Some(Some(port)), Some(Some(other))) = (main.check_port.known(), backup.check_port.known()) else { return };
+    if !are_checked || port != other {
+        return;
+    }
+    let what = format!("{} and {} are one server, and both are checked on port {port}", main.name, backup.name);
+    let fix =
+        format!("check {} on a port of its own, such as `check port {}`", main.name, port.wrapping_add(1000).max(1));
+    let word = |server: &Server| if server.settings.port.is(&None) { "check" } else { "port" };
+    let spans = [main, backup].map(|server| report.find(server.place, word(server)));
+    report.beside((Rule::TwinCheckPort, Rule::TwinCheckPort.severity()), spans, what, fix);
+}
+
+/// A main entry without a backup entry of its own, in a backend whose clients stick. Only where others have one, or a redirect takes
+/// it out, is it missed.
+fn no_twin(report: &mut Report<'_>, backend: &Backend<'_>, main: &Server, entries: &Entries<'_>) {
+    let (Some(Some(cookie)), Some(address)) = (main.settings.cookie.known(), main.address.known()) else { return };
+    let is_recipe = entries.has_twins || report.context.redirect_of(backend.name(), &main.name).is_some();
+    if let Some(backup) = entries.by_cookie.get(cookie.as_str()) {
+        let Some(other) = backup.address.known() else { return };
         let what = format!(
-            "{} and {} are one server, and their cookie values are {} and {}",
-            main.name,
-            backup.name,
-            show(cookie),
-            show(other)
+            "{} and {} have the cookie value `{cookie}`, and are {address} and {other}",
+            main.name, backup.name
         );
-        report.beside(Rule::TwinCookie, [backup.place, main.place], "cookie", what, "give both the same `cookie`");
-    }
-    let both_checked = main.settings.check.is(&true) && backup.settings.check.is(&true);
-    if both_checked
-        && let (Some(Some(port)), Some(Some(other))) = (main.check_port.known(), backup.check_port.known())
-        && port == other
-    {
-        let what = format!("{} and {} are both checked on port {port}", main.name, backup.name);
-        let fix = format!("give {} a check port of its own, such as `port {}`", main.name, port.saturating_add(1000));
-        report.beside(Rule::TwinCheckPort, [main.place, backup.place], "port", what, fix);
-    }
-}
-
-/// A main entry without a backup entry of its own, in a backend whose clients stick.
-fn no_twin(report: &mut Report<'_>, backend: &Backend<'_>, main: &Server, backups: &[&Server], has_twins: bool) {
-    if !backend.proxy.settings.cookie.known().is_some_and(Option::is_some) {
-        return;
-    }
-    let Some(Some(cookie)) = main.settings.cookie.known() else { return };
-    if let Some(backup) = backups.iter().find(|backup| backup.settings.cookie.is(&Some(cookie.clone()))) {
-        if let (Some(address), Some(other)) = (main.address.known(), backup.address.known()) {
-            let what = format!(
-                "{} and {} have the cookie value `{cookie}`, and their addresses are {address} and {other}",
-                main.name, backup.name
-            );
-            report.beside(Rule::TwinAddress, [backup.place, main.place], other, what, format!("write {address}"));
-        }
-        return;
-    }
-    let is_redirected = report.context.redirect_of(backend.name(), &main.name).is_some();
-    if has_twins || is_redirected {
-        let address = main.address.known().map_or("ADDRESS", String::as_str);
+        // It may be a stand-by that knows the same sessions.
+        let severity = if is_recipe { Rule::TwinAddress.severity() } else { Severity::Note };
+        let fix = format!("write {address} for {}, or give it a cookie value of its own", backup.name);
+        let spans = [report.find(backup.place, other), report.find(main.place, address)];
+        report.beside((Rule::TwinAddress, severity), spans, what, fix);
+    } else if is_recipe {
         let what = format!("clients stick to {} by `{cookie}`, and it has no backup entry", main.name);
         let fix = format!("add `server {}-backup {address} cookie {cookie} check backup`", main.name);
         report.at(Rule::CookieWithoutTwin, main.place, "cookie", what, fix);

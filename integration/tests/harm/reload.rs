@@ -50,7 +50,9 @@ fn maintenance_outlives_a_reload(rule: Rule, file: &StateFile, bad: Config) {
 
 #[test]
 fn state_forgotten_puts_a_server_back_at_a_reload() {
-    maintenance_outlives_a_reload(Rule::StateForgotten, &StateFile::new(), two_servers());
+    let file = StateFile::new();
+    let bad = two_servers().global(&file.config());
+    maintenance_outlives_a_reload(Rule::StateForgotten, &file, bad);
 }
 
 #[test]

@@ -1,0 +1,269 @@
+//! What the rules find, and what they do not: `tests/lint/RULE/{fails,passes}.cfg` for every rule, and whole configurations of all
+//! kinds in `tests/lint/configurations` and `examples`.
+//!
+//! Carets in a comment below a line mark what is found there (`#` takes the place of a first caret in the first column):
+//!
+//! ```text
+//! server s2 10.0.0.2:8080
+//! #      ^^ no-check [SEVERITY]
+//! ```
+//!
+//! What pitstop.toml would tell stands in lines such as `#! redirect BACKEND/SERVER PORT`, `#! ramp BACKEND/SERVER` and `#! master
+//! known|unknown`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::path::{Path, PathBuf};
+
+use haproxy_cfg::Config;
+use haproxy_cfg::lint::{Context, Finding, Redirected, Rule, Severity, lint};
+
+/// What is found where: rule, severity, line, first byte and the byte behind the last.
+type Mark = (Rule, Severity, u32, usize, usize);
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "cfg"));
+    files.sort();
+    files
+}
+
+fn marks(text: &str) -> Vec<Mark> {
+    let mut marks = Vec::new();
+    let mut above = 0;
+    for (number, line) in (1..).zip(text.lines()) {
+        let Some((indent, names)) = line.strip_prefix('#').and_then(|rest| {
+            let carets = rest.trim_start();
+            carets.starts_with('^').then(|| (rest.len() - carets.len(), carets))
+        }) else {
+            above = number;
+            continue;
+        };
+        let length = names.bytes().take_while(|byte| *byte == b'^').count();
+        let words: Vec<_> = names[length..].split_whitespace().collect();
+        let rule: Rule = words[0].parse().unwrap();
+        let severity = match words.get(1) {
+            None => rule.severity(),
+            Some(&"note") => Severity::Note,
+            Some(&"warning") => Severity::Warning,
+            Some(&"error") => Severity::Error,
+            Some(other) => panic!("{other} is no severity"),
+        };
+        // The `#` itself is the first caret of what begins in the first column.
+        let begin = if indent == 0 { 0 } else { indent + 1 };
+        marks.push((rule, severity, above, begin, 1 + indent + length));
+    }
+    marks
+}
+
+fn context(text: &str) -> Context {
+    let mut context = Context::default();
+    let pair = |name: &str| name.split_once('/').map(|(one, other)| (one.to_owned(), other.to_owned())).unwrap();
+    for words in text.lines().filter_map(|line| line.strip_prefix("#! ")) {
+        match words.split_whitespace().collect::<Vec<_>>()[..] {
+            ["redirect", name, port] => {
+                let (backend, server) = pair(name);
+                context.redirects.push(Redirected { backend, server, check_port: port.parse().unwrap() });
+            }
+            ["ramp", name] => context.ramps.push(pair(name)),
+            ["master", known] => context.master_socket = Some(known == "known"),
+            _ => panic!("{words}"),
+        }
+    }
+    context
+}
+
+fn found(name: &str, text: &str) -> Vec<Finding> {
+    let config = Config::parse(name, text).unwrap_or_else(|error| panic!("{error}"));
+    lint(&config, &context(text))
+}
+
+fn marked(findings: &[Finding]) -> Vec<Mark> {
+    let mark = |finding: &Finding| {
+        let bytes = &finding.span.bytes;
+        (finding.rule, finding.severity, finding.span.place.line, bytes.start, bytes.end)
+    };
+    findings.iter().map(mark).collect()
+}
+
+#[test]
+fn every_rule_has_an_example_that_fails_at_the_marked_place_and_by_no_other_rule() {
+    for rule in Rule::ALL {
+        let path = folder("tests/lint").join(rule.name()).join("fails.cfg");
+        let text = read(&path);
+        let wanted = marks(&text);
+        assert!(wanted.iter().any(|mark| mark.0 == *rule && mark.1 == rule.severity()), "{rule} is not marked");
+        assert_eq!(marked(&found(rule.name(), &text)), wanted, "{}", path.display());
+    }
+}
+
+#[test]
+fn every_rule_has_an_example_that_passes_every_rule() {
+    for rule in Rule::ALL {
+        let path = folder("tests/lint").join(rule.name()).join("passes.cfg");
+        let text = read(&path);
+        assert_eq!(found(rule.name(), &text), [], "{}", path.display());
+    }
+}
+
+#[test]
+fn every_folder_of_examples_is_that_of_a_rule() {
+    for entry in std::fs::read_dir(folder("tests/lint")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name == "configurations" || name.parse::<Rule>().is_ok(), "{name} is no rule");
+    }
+}
+
+#[test]
+fn the_published_examples_give_no_finding_at_all() {
+    let paths = files(&folder("examples"));
+    assert!(paths.len() >= 6);
+    for path in paths {
+        assert_eq!(found("example", &read(&path)), [], "{}", path.display());
+    }
+}
+
+#[test]
+fn whole_configurations_give_what_is_marked_and_nothing_else() {
+    let paths = files(&folder("tests/lint/configurations"));
+    assert!(paths.len() >= 12);
+    for path in paths {
+        let text = read(&path);
+        let findings = found("configuration", &text);
+        assert_eq!(marked(&findings), marks(&text), "{}: {findings:#?}", path.display());
+    }
+}
+
+#[test]
+fn what_is_not_known_is_never_reported() {
+    let texts: Vec<_> =
+        Rule::ALL.iter().map(|rule| read(&folder("tests/lint").join(rule.name()).join("fails.cfg"))).collect();
+    for text in texts {
+        let conditional = format!(".if defined(NOBODY_KNOWS)\n{text}.endif\n");
+        let findings = found("conditional", &conditional);
+        // What HAProxy is never told in any case may still be named.
+        let sure: Vec<_> = findings.iter().map(|finding| finding.rule).collect();
+        assert!(sure.iter().all(|rule| *rule == Rule::UnknownAllow), "{sure:?}\n{conditional}");
+    }
+}
+
+#[test]
+fn an_allowed_rule_is_not_found_on_that_line_and_on_no_other_is_it_missed() {
+    let text = "backend b\n option redispatch\n server a 10.0.0.1:1 # pitstop: allow no-check\n \
+                # pitstop: allow no-check, persist nobody goes there\n\n # more\n server b 10.0.0.2:1\n server c 10.0.0.3:1\n";
+    let lines: Vec<_> = found("allowed", text).iter().map(|finding| (finding.rule, finding.span.place.line)).collect();
+    assert_eq!(lines, [(Rule::NoCheck, 8)]);
+}
+
+#[test]
+fn a_name_in_an_allow_comment_that_no_rule_has_is_found_with_what_is_meant() {
+    let text = "backend b\n option redispatch\n server a 10.0.0.1:1 check # pitstop: allow same-adress\n \
+                server b 10.0.0.2:1 check # pitstop: allow everything\n";
+    let findings = found("allowed", text);
+    let fixes: Vec<_> = findings.iter().map(|finding| (finding.rule, finding.fix.as_str())).collect();
+    assert_eq!(
+        fixes,
+        [
+            (Rule::UnknownAllow, "write `same-address`, if that is meant"),
+            (Rule::UnknownAllow, "write the name that a finding shows in brackets"),
+        ]
+    );
+}
+
+#[test]
+fn what_stands_in_defaults_is_said_once_and_only_where_it_takes_effect() {
+    let text = "defaults\n mode http\n option redispatch\n option httpchk GET /up\n timeout tunnel 5h\n http-reuse always\n \
+                default-server check on-marked-down shutdown-sessions\n";
+    let backends = |lines: &str| -> String {
+        let server = |number: u32| {
+            format!("backend b{number}\n{lines} server s 10.0.{number}.1:1\n server t 10.0.{number}.2:1\n")
+        };
+        (1..=3).map(server).collect()
+    };
+    let rules = |text: &str| found("defaults", text).iter().map(|finding| finding.rule).collect::<Vec<_>>();
+    let inherited = format!("{text}{}", backends(""));
+    assert_eq!(rules(&inherited), [Rule::LongTimeout, Rule::ReuseAlways, Rule::KillsSessions]);
+    let overridden = " timeout tunnel 5m\n http-reuse safe\n";
+    let without = text.replace(" on-marked-down shutdown-sessions", "");
+    assert_eq!(rules(&format!("{without}{}", backends(overridden))), []);
+}
+
+#[test]
+fn a_server_that_is_called_like_a_word_of_its_line_is_not_taken_for_it() {
+    let text = "backend backend\n server check app check agent-check\n server app app:80 cookie app\n";
+    let config = Config::parse("names", text).unwrap();
+    let findings = lint(&config, &Context::default());
+    let spans: Vec<_> =
+        findings.iter().map(|finding| (finding.rule, finding.span.place.line, finding.span.bytes.clone())).collect();
+    assert_eq!(
+        spans,
+        [
+            (Rule::NoRedispatch, 1, 8..15),
+            (Rule::AgentPort, 2, 24..35),
+            (Rule::InitAddr, 2, 14..17),
+            (Rule::NoCheck, 3, 8..11),
+            (Rule::InitAddr, 3, 12..18),
+        ]
+    );
+}
+
+#[test]
+fn backends_that_serve_no_clients_are_left_alone() {
+    let servers = "\n server a udp@10.0.0.1:514\n server b udp@10.0.0.2:514\n";
+    assert_eq!(found("log", &format!("backend logs\n mode log{servers}")), []);
+    assert_eq!(found("disabled", &format!("backend old\n disabled{servers}")), []);
+    assert_ne!(found("tcp", &format!("backend app\n mode tcp{servers}")), []);
+}
+
+#[test]
+fn the_line_that_another_one_contradicts_is_shown_with_it() {
+    let text = read(&folder("tests/lint/twin-cookie/fails.cfg"));
+    let findings = found("twin", &text);
+    let see = findings[0].see.clone().unwrap();
+    let line = text.lines().nth(see.place.line as usize - 1).unwrap();
+    assert!(line.contains("main2"), "{line}");
+    assert_eq!(&line[see.bytes], "cookie");
+}
+
+#[test]
+fn what_pitstop_knows_makes_a_finding_worse() {
+    let text = "defaults\n mode http\n option redispatch\nbackend b\n option httpchk GET /up\n balance source\n \
+                server a 10.0.0.1:80\n server b 10.0.0.2:80 check\n";
+    let severities = |context: &Context| {
+        let config = Config::parse("b", text).unwrap();
+        lint(&config, context).iter().map(|finding| (finding.rule, finding.severity)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        severities(&Context::default()),
+        [(Rule::FixedWeights, Severity::Note), (Rule::NoCheck, Severity::Warning)]
+    );
+    let redirects = vec![Redirected { backend: "b".to_owned(), server: "a".to_owned(), check_port: 2000 }];
+    let ramps = vec![("b".to_owned(), "a".to_owned())];
+    assert_eq!(
+        severities(&Context { redirects, ramps, ..Context::default() }),
+        [(Rule::FixedWeights, Severity::Error), (Rule::NoCheck, Severity::Error)]
+    );
+}
+
+#[test]
+fn what_is_said_once_is_as_bad_as_the_worst_of_it() {
+    let backend = |name: &str, host: u8| {
+        format!("backend {name}\n server s1 10.0.{host}.1:1 check\n server s2 10.0.{host}.2:1 check\n")
+    };
+    let text = format!("defaults\n option redispatch\n balance source\n{}{}", backend("a", 1), backend("b", 2));
+    for ramped in ["a", "b"] {
+        let context = Context { ramps: vec![(ramped.to_owned(), "s1".to_owned())], ..Context::default() };
+        let findings = lint(&Config::parse("once", &text).unwrap(), &context);
+        let severities: Vec<_> = findings.iter().map(|finding| (finding.rule, finding.severity)).collect();
+        assert_eq!(severities, [(Rule::FixedWeights, Severity::Error)], "{findings:?}");
+        assert!(findings[0].what.starts_with(&format!("{ramped}: ")), "{findings:?}");
+    }
+}
