@@ -11,7 +11,10 @@ use crate::proxy::{Profile, Proxy, ProxyKind};
 use crate::section::{self, Section};
 use crate::source::Environment;
 use crate::variables::Variables;
-use crate::word::{Word, cut};
+use crate::word::{Word, cut, that_count};
+
+/// HAProxy nests no deeper (`MAXNESTEDCONDS`).
+const DEEPEST: usize = 99;
 
 /// Reads one line after the other.
 #[derive(Debug)]
@@ -97,21 +100,54 @@ impl<'e> Reader<'e> {
 
     /// Reads one line.
     pub(crate) fn line(&mut self, place: Place, line: &[u8]) -> Result<(), Flaw> {
-        if self.is_skipped() && !line.trim_ascii_start().starts_with(b".") {
+        // A scope, which HAProxy reads and forgets.
+        if line.trim_ascii_start().starts_with(b"[") {
             return Ok(());
         }
+        if let Some(byte) = line.iter().position(|byte| *byte == 0) {
+            return Err(Flaw::new(byte, "HAProxy reads no file with a NUL byte"));
+        }
+        // Also where it is skipped, a line must be one that can be cut.
         let words = cut(line, &self.variables)?;
         let Some((first, rest)) = words.split_first() else {
             return Ok(());
         };
         match first.text.as_str() {
-            ".if" => return self.open(place, first, rest),
-            ".elif" => return self.next_branch(first, rest, false),
-            ".else" => return self.next_branch(first, rest, true),
-            ".endif" => return self.close(first),
-            _ if self.is_skipped() => {}
-            // The others print a message, or do nothing.
-            directive if directive.starts_with('.') => {}
+            ".if" => self.open(place, first, rest),
+            ".elif" => self.next_branch(first, rest, false),
+            ".else" | ".endif" if !that_count(rest).is_empty() => {
+                Err(Flaw::new(first.bytes.start, format!("nothing may follow {}", first.text)))
+            }
+            ".else" => self.next_branch(first, rest, true),
+            ".endif" => self.close(first),
+            _ if self.is_skipped() => Ok(()),
+            directive if directive.starts_with('.') => self.message(first, rest),
+            _ => self.statement(place, that_count(&words)),
+        }
+    }
+
+    /// A line that makes HAProxy say something.
+    fn message(&self, directive: &Word, words: &[Word]) -> Result<(), Flaw> {
+        let refuse = |what: String| match self.is_conditional() {
+            true => Ok(()),
+            false => Err(Flaw::new(directive.bytes.start, what)),
+        };
+        match directive.text.as_str() {
+            ".alert" => {
+                let said = words.first().map(|word| word.text.as_str()).unwrap_or_default();
+                refuse(format!("HAProxy is told to stop here: {said}"))
+            }
+            ".warning" | ".notice" | ".diag" => Ok(()),
+            other => refuse(format!("there is no directive {other}")),
+        }
+    }
+
+    /// A line that begins a section, or stands in one.
+    fn statement(&mut self, place: Place, words: &[Word]) -> Result<(), Flaw> {
+        let Some((first, rest)) = words.split_first() else {
+            return Ok(());
+        };
+        match first.text.as_str() {
             "defaults" => return self.proxy(place, ProxyKind::Defaults, first, rest),
             "frontend" => return self.proxy(place, ProxyKind::Frontend, first, rest),
             "backend" => return self.proxy(place, ProxyKind::Backend, first, rest),
@@ -121,7 +157,7 @@ impl<'e> Reader<'e> {
                 self.section(place, other, name);
                 self.state.section = BTreeSet::from([if other == "global" { Open::Global } else { Open::Other }]);
             }
-            _ => return self.inside(place, &words),
+            _ => return self.inside(place, words),
         }
         Ok(())
     }
@@ -230,6 +266,9 @@ impl<'e> Reader<'e> {
     }
 
     fn open(&mut self, place: Place, keyword: &Word, condition: &[Word]) -> Result<(), Flaw> {
+        if self.blocks.len() >= DEEPEST {
+            return Err(Flaw::new(keyword.bytes.start, format!("HAProxy nests .if at most {DEEPEST} times")));
+        }
         let branch = if self.is_skipped() { Branch::Skipped } else { self.decide(keyword, condition)? };
         self.blocks.push(Block {
             begin: place,
