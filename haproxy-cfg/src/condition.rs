@@ -201,7 +201,7 @@ mod tests {
 
     fn holds_here(text: &str) -> Result<Option<bool>, String> {
         let environment = environment();
-        let variables = Variables::new(environment.variables.clone());
+        let variables = Variables::new(&environment);
         holds(&cut(text.as_bytes(), &variables).unwrap(), &environment, &variables)
     }
 

@@ -83,7 +83,7 @@ impl<'e> Reader<'e> {
     pub(crate) fn new(environment: &'e Environment) -> Self {
         Self {
             environment,
-            variables: Variables::new(environment.variables.clone()),
+            variables: Variables::new(environment),
             sections: Vec::new(),
             proxies: Vec::new(),
             global: Global::default(),

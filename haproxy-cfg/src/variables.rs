@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::source::Environment;
+
 /// What is known of the variables at one line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Variables {
@@ -9,6 +11,30 @@ pub(crate) struct Variables {
     set: BTreeMap<String, Option<Value>>,
     /// All others; `None` where they are not known.
     start: Option<BTreeMap<String, String>>,
+    undefined: Undefined,
+}
+
+/// What HAProxy makes of a variable that is not set, where the closing quote follows it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Undefined {
+    /// Nothing: the word ends.
+    Empty,
+    /// The quote and the white space after it are passed over as well: the next word goes on with this one.
+    Joins,
+    /// One of them.
+    #[default]
+    Unknown,
+}
+
+impl Undefined {
+    /// As seen with 2.6 on one side, 3.0 and 3.2 on the other; it changed between (HAProxy's issue 2367), and again after (2944).
+    fn of(version: Option<[u32; 3]>) -> Self {
+        match version {
+            Some([major, minor, _]) if (major, minor) < (2, 7) => Self::Empty,
+            Some([3, 0..=2, _]) => Self::Joins,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// What a variable says.
@@ -21,8 +47,14 @@ pub(crate) enum Value {
 }
 
 impl Variables {
-    pub(crate) fn new(start: Option<BTreeMap<String, String>>) -> Self {
-        Self { set: BTreeMap::new(), start }
+    pub(crate) fn new(environment: &Environment) -> Self {
+        let undefined = Undefined::of(environment.version);
+        Self { set: BTreeMap::new(), start: environment.variables.clone(), undefined }
+    }
+
+    /// What becomes of a variable that is not set, where the closing quote follows it.
+    pub(crate) fn undefined(&self) -> Undefined {
+        self.undefined
     }
 
     /// What it says; `None` where that is not known. Names that HAProxy itself sets are not known.
@@ -59,11 +91,11 @@ impl Variables {
     /// `resetenv`: all but these are gone.
     pub(crate) fn reset(&mut self, kept: &[&str], is_sure: bool) {
         if !is_sure {
-            *self = Self::default();
+            *self = Self { undefined: self.undefined, ..Self::default() };
             return;
         }
         let kept = kept.iter().map(|name| ((*name).to_owned(), self.get(name))).collect();
-        *self = Self { set: kept, start: Some(BTreeMap::new()) };
+        *self = Self { set: kept, start: Some(BTreeMap::new()), undefined: self.undefined };
     }
 }
 
@@ -94,7 +126,8 @@ mod tests {
     #[test]
     fn a_known_environment_decides_and_a_reset_leaves_only_what_is_named() {
         let start = [("A", "1"), ("B", "2")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let mut variables = Variables::new(Some(start.into()));
+        let environment = Environment { variables: Some(start.into()), ..Environment::default() };
+        let mut variables = Variables::new(&environment);
         assert_eq!((variables.get("A"), variables.get("C")), (text("1"), Some(Value::Undefined)));
         assert_eq!(variables.get("HAPROXY_BRANCH"), None);
         variables.preset("C", Some("3"));

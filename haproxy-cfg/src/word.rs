@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Flaw;
-use crate::variables::{Value, Variables};
+use crate::variables::{Undefined, Value, Variables};
 
 /// A word of a line, as HAProxy would take it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +119,11 @@ impl Cutter<'_> {
                     };
                 }
                 (b'\\', Quote::None | Quote::Weak) => self.escape(quote)?,
-                (b'$', Quote::Weak) => self.variable()?,
+                (b'$', Quote::Weak) => {
+                    if self.variable()? {
+                        quote = Quote::None;
+                    }
+                }
                 (space, Quote::None) if is_space(space) => {
                     self.end_word();
                     self.next += 1;
@@ -179,8 +183,9 @@ impl Cutter<'_> {
         Ok(())
     }
 
-    /// `$NAME`, `${NAME}`, `${NAME-default}` or `${NAME[*]}` (configuration manual, 2.3).
-    fn variable(&mut self) -> Result<(), Flaw> {
+    /// `$NAME`, `${NAME}`, `${NAME-default}` or `${NAME[*]}` (configuration manual, 2.3). Says whether it took the closing quote with
+    /// it.
+    fn variable(&mut self) -> Result<bool, Flaw> {
         let begin = self.next;
         let braced = self.peek(1) == Some(b'{');
         let name_begin = begin + if braced { 2 } else { 1 };
@@ -209,10 +214,24 @@ impl Cutter<'_> {
             };
             end += close + 1;
         }
-        let value = match self.variables.get(&name) {
-            Some(Value::Text(text)) => Some(text.into_bytes()),
-            Some(Value::Undefined) => Some(default.unwrap_or_default()),
-            None => None,
+        let value = match (self.variables.get(&name), default) {
+            (Some(Value::Text(text)), _) => Some(text.into_bytes()),
+            (Some(Value::Undefined), Some(default)) => Some(default),
+            (Some(Value::Undefined), None) if self.line.get(end) == Some(&b'"') => match self.variables.undefined() {
+                Undefined::Empty => Some(Vec::new()),
+                Undefined::Joins => {
+                    let rest = self.line.get(end + 1..).unwrap_or_default();
+                    let spaces = rest.iter().take_while(|byte| is_space(**byte)).count();
+                    self.next = end + 1 + spaces;
+                    return Ok(true);
+                }
+                Undefined::Unknown => {
+                    spreads = true;
+                    None
+                }
+            },
+            (Some(Value::Undefined), None) => Some(Vec::new()),
+            (None, _) => None,
         };
         match value {
             None => {
@@ -222,11 +241,11 @@ impl Cutter<'_> {
                 word.variable = true;
                 word.spreads |= spreads;
             }
-            Some(value) if !spreads => self.word().text.extend(value),
-            Some(value) => self.spread(&value),
+            Some(value) if spreads => self.spread(&value),
+            Some(value) => self.word().text.extend(value),
         }
         self.next = end;
-        Ok(())
+        Ok(false)
     }
 
     /// A value of which every run of white space, also at its ends, ends one word and begins the next.
