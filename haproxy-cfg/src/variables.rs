@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::effective::At;
 use crate::source::Environment;
+use crate::word::Word;
 
 /// What is known of the variables at one line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,13 +71,26 @@ impl Variables {
         Some(start.get(name).map_or(Value::Undefined, |text| Value::Text(text.clone())))
     }
 
+    /// What a line of a `global` section makes of them.
+    pub(crate) fn apply(&mut self, at: At, words: &[Word]) {
+        let is_sure = !at.conditional && words.iter().all(|word| word.known().is_some());
+        let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+        match texts.as_slice() {
+            ["setenv", name, value, ..] => self.set(name, is_sure.then_some(*value)),
+            ["presetenv", name, value, ..] => self.preset(name, is_sure.then_some(*value)),
+            ["unsetenv", names @ ..] => names.iter().for_each(|name| self.unset(name, is_sure)),
+            ["resetenv", names @ ..] => self.reset(names, is_sure),
+            _ => {}
+        }
+    }
+
     /// `setenv`; `None` where the line may be skipped, or its words are not known.
-    pub(crate) fn set(&mut self, name: &str, value: Option<&str>) {
+    fn set(&mut self, name: &str, value: Option<&str>) {
         self.set.insert(name.to_owned(), value.map(|value| Value::Text(value.to_owned())));
     }
 
     /// `presetenv`: only where it is not set yet.
-    pub(crate) fn preset(&mut self, name: &str, value: Option<&str>) {
+    fn preset(&mut self, name: &str, value: Option<&str>) {
         match self.get(name) {
             Some(Value::Text(_)) => {}
             Some(Value::Undefined) => self.set(name, value),
@@ -84,12 +99,12 @@ impl Variables {
     }
 
     /// `unsetenv`
-    pub(crate) fn unset(&mut self, name: &str, is_sure: bool) {
+    fn unset(&mut self, name: &str, is_sure: bool) {
         self.set.insert(name.to_owned(), is_sure.then_some(Value::Undefined));
     }
 
     /// `resetenv`: all but these are gone.
-    pub(crate) fn reset(&mut self, kept: &[&str], is_sure: bool) {
+    fn reset(&mut self, kept: &[&str], is_sure: bool) {
         if !is_sure {
             *self = Self { undefined: self.undefined, ..Self::default() };
             return;
