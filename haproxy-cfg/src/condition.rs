@@ -1,8 +1,10 @@
 //! What stands after `.if` and `.elif` (configuration manual, 2.4).
 
+use std::cmp::Ordering;
+
 use crate::source::Environment;
 use crate::variables::{Value, Variables};
-use crate::word::Word;
+use crate::word::{Word, leading_number};
 
 /// Whether a condition holds; `None` where that depends on something that is not known.
 ///
@@ -22,8 +24,8 @@ pub(crate) fn holds(words: &[Word], environment: &Environment, variables: &Varia
     if condition.rest.is_empty() { Ok(holds) } else { Err(format!("\"{}\" is left over", condition.rest)) }
 }
 
-/// HAProxy reads no deeper either (`MAX_CFG_RECURSION`).
-const DEEPEST: u32 = 1024;
+/// HAProxy reads no deeper either (`MAX_CFG_RECURSION`, of which each pair of parentheses takes three).
+const DEEPEST: u32 = 341;
 
 struct Condition<'a> {
     rest: &'a str,
@@ -84,37 +86,31 @@ impl Condition<'_> {
     }
 
     fn predicate(&mut self) -> Result<Option<bool>, String> {
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if let Some((is_zero, rest)) = number(self.rest) {
+            self.rest = rest.trim_start();
+            return Ok(Some(!is_zero));
+        }
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let end = self.rest.find(|c| !is_name(c)).unwrap_or(self.rest.len());
         let (name, rest) = self.rest.split_at(end);
-        if let Ok(number) = name.parse::<i64>() {
-            self.rest = rest.trim_start();
-            return Ok(Some(number != 0));
-        }
-        let arguments = rest.strip_prefix('(').and_then(|rest| rest.split_once(')'));
-        let Some((arguments, rest)) = arguments else {
+        let Some((arguments, rest)) = rest.strip_prefix('(').and_then(arguments) else {
             return Err(format!("\"{}\" is no condition", self.rest));
         };
         self.rest = rest.trim_start();
-        let arguments: Vec<_> = arguments.split(',').map(str::trim).collect();
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         self.evaluate(name, &arguments)
     }
 
     fn evaluate(&self, name: &str, arguments: &[&str]) -> Result<Option<bool>, String> {
-        let version = |text: &str| version(text).ok_or_else(|| format!("\"{text}\" is no version"));
         Ok(match (name, arguments) {
             ("defined", [variable]) => self.variables.get(variable).map(|value| value != Value::Undefined),
             ("streq", [one, other]) => Some(one == other),
             ("strneq", [one, other]) => Some(one != other),
             ("strstr", [text, part]) => Some(text.contains(part)),
-            ("version_atleast", [least]) => {
-                let least = version(least)?;
-                self.environment.version.map(|is| is >= least)
-            }
-            ("version_before", [first]) => {
-                let first = version(first)?;
-                self.environment.version.map(|is| is < first)
-            }
+            ("version_atleast", [least]) => self.is_at_least(least),
+            ("version_before", [first]) => self.is_at_least(first).map(|is| !is),
+            // Of no name, 2.6 says that it has it, and 3.0 that it has not.
+            ("feature", [""]) => None,
             ("feature", [feature]) => self.environment.features.as_ref().map(|all| all.contains(*feature)),
             (
                 "enabled"
@@ -129,6 +125,16 @@ impl Condition<'_> {
         })
     }
 
+    /// Whether HAProxy's version is not before that one; of a version, only the three numbers are told.
+    fn is_at_least(&self, least: &str) -> Option<bool> {
+        let (least, has_more) = version(least);
+        match self.environment.version?.cmp(&least) {
+            Ordering::Less => Some(false),
+            Ordering::Equal if has_more => None,
+            Ordering::Equal | Ordering::Greater => Some(true),
+        }
+    }
+
     fn eat(&mut self, token: &str) -> bool {
         let Some(rest) = self.rest.strip_prefix(token) else { return false };
         self.rest = rest.trim_start();
@@ -136,11 +142,46 @@ impl Condition<'_> {
     }
 }
 
-/// `2.6`, `2.6.12` or `3.0-dev5`, whose suffix does not count here.
-fn version(text: &str) -> Option<[u32; 3]> {
-    let numbers = text.split('-').next()?;
-    let mut parts = numbers.split('.').map(|part| part.parse().ok());
-    Some([parts.next()??, parts.next().unwrap_or(Some(0))?, parts.next().unwrap_or(Some(0))?])
+/// A number as C's `strtol()` reads it with any base, whether it is 0, and what follows it.
+fn number(text: &str) -> Option<(bool, &str)> {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let hexadecimal = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X"));
+    let (digits, base) = match hexadecimal {
+        Some(digits) if digits.starts_with(|c: char| c.is_ascii_hexdigit()) => (digits, 16),
+        _ if unsigned.starts_with('0') => (unsigned, 8),
+        _ => (unsigned, 10),
+    };
+    let end = digits.find(|c: char| !c.is_digit(base)).unwrap_or(digits.len());
+    let (number, rest) = digits.split_at(end);
+    (!number.is_empty()).then(|| (number.chars().all(|digit| digit == '0'), rest))
+}
+
+/// What stands between parentheses, and what follows them. Nothing is trimmed; quotes may hide commas and parentheses
+/// (`make_arg_list()` in HAProxy's `arg.c`).
+fn arguments(text: &str) -> Option<(Vec<String>, &str)> {
+    let mut all = vec![String::new()];
+    let mut quote = None;
+    for (at, c) in text.char_indices() {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            ('\'' | '"', None) => quote = Some(c),
+            (')', None) => return Some((all, text.get(at + 1..)?)),
+            (',', None) => all.push(String::new()),
+            (c, _) => all.last_mut()?.push(c),
+        }
+    }
+    None
+}
+
+/// `2.6`, `2.6.12` or `3.0-dev5`, and whether more follows. What is no number counts as 0.
+fn version(text: &str) -> ([u32; 3], bool) {
+    let (numbers, suffix) = text.split_once('-').map_or((text, None), |(numbers, suffix)| (numbers, Some(suffix)));
+    let mut parts = numbers.split('.').map(|part| leading_number(part).unwrap_or(u32::MAX));
+    let mut next = || parts.next().unwrap_or(0);
+    let version = [next(), next(), next()];
+    // What is released comes after all of its development.
+    let more = parts.next().is_some() || suffix.is_some_and(|suffix| !suffix.starts_with("dev"));
+    (version, more)
 }
 
 #[cfg(test)]
@@ -160,7 +201,7 @@ mod tests {
 
     fn holds_here(text: &str) -> Result<Option<bool>, String> {
         let environment = environment();
-        let variables = Variables::new(environment.variables.clone());
+        let variables = Variables::new(&environment);
         holds(&cut(text.as_bytes(), &variables).unwrap(), &environment, &variables)
     }
 
@@ -176,7 +217,15 @@ mod tests {
             ("!defined(B)", true),
             ("! ! defined(A)", true),
             ("streq(\"$A\",1)", true),
-            ("strneq(\"$A\", 1)", false),
+            ("strneq(\"$A\",1)", false),
+            ("strneq(\"$A\", 1)", true),
+            ("streq('\"a,b)\"','\"a,b)\"')", true),
+            ("defined( A)", false),
+            ("0x10", true),
+            ("0x0 || +00", false),
+            ("version_atleast(new)", true),
+            ("version_atleast(2.6.12-dev1)", true),
+            ("version_before(2.6.13-1)", true),
             ("strstr(abc,bc)", true),
             ("version_atleast(2.6)", true),
             ("version_atleast(2.6.13)", false),
@@ -209,11 +258,12 @@ mod tests {
 
     #[test]
     fn what_is_no_condition_is_refused() {
-        for text in
-            ["yes", "defined(A", "(1", "1 1", "1 &&", "defined(A,B)", "unknown(A)", "version_atleast(new)", "|| 1"]
-        {
+        for text in ["yes", "defined(A", "(1", "1 1", "1 &&", "defined(A,B)", "unknown(A)", "08", "0x", "|| 1"] {
             assert!(holds_here(text).is_err(), "{text}");
         }
         assert!(holds_here(&"(".repeat(5000)).is_err());
+        let nested = |deep| format!("{}1{}", "(".repeat(deep), ")".repeat(deep));
+        assert_eq!(holds_here(&nested(340)), Ok(Some(true)));
+        assert!(holds_here(&nested(341)).is_err());
     }
 }

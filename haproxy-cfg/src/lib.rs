@@ -24,6 +24,7 @@
 //!
 //! Facts are from HAProxy's configuration manual, versions 2.2 to 3.2; the tests compare them with a real HAProxy.
 
+mod block;
 mod condition;
 mod config;
 mod delay;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::block::{Block, Branch, MOST_OPEN, Open, State};
 use crate::condition;
 use crate::document::Place;
 use crate::effective::At;
@@ -11,7 +12,10 @@ use crate::proxy::{Profile, Proxy, ProxyKind};
 use crate::section::{self, Section};
 use crate::source::Environment;
 use crate::variables::Variables;
-use crate::word::{Word, cut};
+use crate::word::{Word, cut, that_count};
+
+/// HAProxy nests no deeper (`MAXNESTEDCONDS`).
+const DEEPEST: usize = 99;
 
 /// Reads one line after the other.
 #[derive(Debug)]
@@ -23,69 +27,21 @@ pub(crate) struct Reader<'e> {
     pub(crate) global: Global,
     state: State,
     blocks: Vec<Block>,
-}
-
-/// What the meaning of the next line depends on. After a block that is not decided there may be more than one answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct State {
-    /// The section that is open.
-    section: BTreeSet<Open>,
-    /// The `defaults` section that the next proxy starts from; `None` while there is none.
-    defaults: BTreeSet<Option<usize>>,
-}
-
-/// What kind of section is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Open {
-    /// None, at the beginning of a file.
-    Nothing,
-    Global,
-    /// The proxy with this index.
-    Proxy(usize),
-    /// One that has nothing to do with a restart.
-    Other,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self { section: BTreeSet::from([Open::Nothing]), defaults: BTreeSet::from([None]) }
-    }
-}
-
-/// Whether HAProxy reads a branch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Branch {
-    Read,
-    Perhaps,
-    Skipped,
-}
-
-/// An `.if` that waits for its `.endif`.
-#[derive(Debug)]
-struct Block {
-    begin: Place,
-    byte: usize,
-    /// The branch that is open.
-    branch: Branch,
-    /// Whether a branch before was read.
-    decided: Branch,
-    /// Where each branch begins.
-    before: State,
-    /// Where the branches so far may have ended.
-    after: Option<State>,
-    has_else: bool,
+    /// Whether there is a `defaults` section whose name is not known.
+    has_unknown_defaults: bool,
 }
 
 impl<'e> Reader<'e> {
     pub(crate) fn new(environment: &'e Environment) -> Self {
         Self {
             environment,
-            variables: Variables::new(environment.variables.clone()),
+            variables: Variables::new(environment),
             sections: Vec::new(),
             proxies: Vec::new(),
             global: Global::default(),
             state: State::default(),
             blocks: Vec::new(),
+            has_unknown_defaults: false,
         }
     }
 
@@ -97,21 +53,54 @@ impl<'e> Reader<'e> {
 
     /// Reads one line.
     pub(crate) fn line(&mut self, place: Place, line: &[u8]) -> Result<(), Flaw> {
-        if self.is_skipped() && !line.trim_ascii_start().starts_with(b".") {
+        // A scope, which HAProxy reads and forgets.
+        if line.trim_ascii_start().starts_with(b"[") {
             return Ok(());
         }
+        if let Some(byte) = line.iter().position(|byte| *byte == 0) {
+            return Err(Flaw::new(byte, "HAProxy reads no file with a NUL byte"));
+        }
+        // Also where it is skipped, a line must be one that can be cut.
         let words = cut(line, &self.variables)?;
         let Some((first, rest)) = words.split_first() else {
             return Ok(());
         };
         match first.text.as_str() {
-            ".if" => return self.open(place, first, rest),
-            ".elif" => return self.next_branch(first, rest, false),
-            ".else" => return self.next_branch(first, rest, true),
-            ".endif" => return self.close(first),
-            _ if self.is_skipped() => {}
-            // The others print a message, or do nothing.
-            directive if directive.starts_with('.') => {}
+            ".if" => self.open(place, first, rest),
+            ".elif" => self.next_branch(first, rest, false),
+            ".else" | ".endif" if !that_count(rest).is_empty() => {
+                Err(Flaw::new(first.bytes.start, format!("nothing may follow {}", first.text)))
+            }
+            ".else" => self.next_branch(first, rest, true),
+            ".endif" => self.close(first),
+            _ if self.is_skipped() => Ok(()),
+            directive if directive.starts_with('.') => self.message(first, rest),
+            _ => self.statement(place, that_count(&words)),
+        }
+    }
+
+    /// A line that makes HAProxy say something.
+    fn message(&self, directive: &Word, words: &[Word]) -> Result<(), Flaw> {
+        let refuse = |what: String| match self.is_conditional() {
+            true => Ok(()),
+            false => Err(Flaw::new(directive.bytes.start, what)),
+        };
+        match directive.text.as_str() {
+            ".alert" => {
+                let said = words.first().map(|word| word.text.as_str()).unwrap_or_default();
+                refuse(format!("HAProxy is told to stop here: {said}"))
+            }
+            ".warning" | ".notice" | ".diag" => Ok(()),
+            other => refuse(format!("there is no directive {other}")),
+        }
+    }
+
+    /// A line that begins a section, or stands in one.
+    fn statement(&mut self, place: Place, words: &[Word]) -> Result<(), Flaw> {
+        let Some((first, rest)) = words.split_first() else {
+            return Ok(());
+        };
+        match first.text.as_str() {
             "defaults" => return self.proxy(place, ProxyKind::Defaults, first, rest),
             "frontend" => return self.proxy(place, ProxyKind::Frontend, first, rest),
             "backend" => return self.proxy(place, ProxyKind::Backend, first, rest),
@@ -121,7 +110,7 @@ impl<'e> Reader<'e> {
                 self.section(place, other, name);
                 self.state.section = BTreeSet::from([if other == "global" { Open::Global } else { Open::Other }]);
             }
-            _ => return self.inside(place, &words),
+            _ => return self.inside(place, words),
         }
         Ok(())
     }
@@ -164,6 +153,7 @@ impl<'e> Reader<'e> {
             (None, ProxyKind::Defaults) => Profile::of_haproxy(),
             (None, _) => self.profile_before(place),
         };
+        self.has_unknown_defaults |= kind == ProxyKind::Defaults && name.is_some_and(|name| name.variable);
         let name = name.and_then(Word::known).map(str::to_owned);
         self.section(place, &keyword.text, name.clone());
         let index = self.proxies.len();
@@ -196,8 +186,9 @@ impl<'e> Reader<'e> {
         let defaults = self.proxies.iter().filter(|proxy| proxy.kind == ProxyKind::Defaults);
         let mut named = defaults.filter(|proxy| proxy.name.as_deref() == Some(wanted));
         match (named.next(), named.next()) {
-            (Some(only), None) => Ok(only.profile()),
-            (Some(_), Some(_)) => Ok(Profile::unknown(place)),
+            (Some(only), None) if !self.has_unknown_defaults => Ok(only.profile()),
+            (Some(_), _) => Ok(Profile::unknown(place)),
+            (None, _) if self.has_unknown_defaults => Ok(Profile::unknown(place)),
             (None, _) => {
                 let what = format!("there is no defaults section named {wanted} before this line");
                 Err(Flaw::new(name.bytes.start, what))
@@ -207,6 +198,13 @@ impl<'e> Reader<'e> {
 
     /// A line inside a section.
     fn inside(&mut self, place: Place, words: &[Word]) -> Result<(), Flaw> {
+        let first = words.first().map_or(0, |word| word.bytes.start);
+        if self.state.section.len() > MOST_OPEN {
+            return Err(Flaw::new(
+                first,
+                format!("by its conditions this line may stand in more than {MOST_OPEN} sections"),
+            ));
+        }
         let at = At { place, conditional: self.is_conditional() || self.state.section.len() > 1 };
         for open in &self.state.section {
             match open {
@@ -217,10 +215,9 @@ impl<'e> Reader<'e> {
                 }
                 Open::Global => {
                     self.global.apply(at, words);
-                    set_variables(&mut self.variables, at, words);
+                    self.variables.apply(at, words);
                 }
                 Open::Nothing if !at.conditional => {
-                    let first = words.first().map_or(0, |word| word.bytes.start);
                     return Err(Flaw::new(first, "this line stands before any section"));
                 }
                 Open::Nothing | Open::Other => {}
@@ -230,16 +227,11 @@ impl<'e> Reader<'e> {
     }
 
     fn open(&mut self, place: Place, keyword: &Word, condition: &[Word]) -> Result<(), Flaw> {
+        if self.blocks.len() >= DEEPEST {
+            return Err(Flaw::new(keyword.bytes.start, format!("HAProxy nests .if at most {DEEPEST} times")));
+        }
         let branch = if self.is_skipped() { Branch::Skipped } else { self.decide(keyword, condition)? };
-        self.blocks.push(Block {
-            begin: place,
-            byte: keyword.bytes.start,
-            branch,
-            decided: branch,
-            before: self.state.clone(),
-            after: None,
-            has_else: false,
-        });
+        self.blocks.push(Block::new(place, keyword.bytes.start, branch, self.state.clone()));
         Ok(())
     }
 
@@ -264,65 +256,17 @@ impl<'e> Reader<'e> {
             () => self.decide(keyword, condition)?,
         };
         let end = std::mem::replace(&mut self.state, block.before.clone());
-        block.ended(end);
-        block.has_else = is_else;
-        // After a branch that was perhaps read, what would be read is perhaps skipped.
-        block.branch = match (wanted, block.decided) {
-            (Branch::Read, Branch::Perhaps) => Branch::Perhaps,
-            (wanted, _) => wanted,
-        };
-        block.decided = match (wanted, block.decided) {
-            (Branch::Read, _) | (_, Branch::Read) => Branch::Read,
-            (Branch::Perhaps, _) | (_, Branch::Perhaps) => Branch::Perhaps,
-            (Branch::Skipped, Branch::Skipped) => Branch::Skipped,
-        };
+        block.next(end, wanted, is_else);
         self.blocks.push(block);
         Ok(())
     }
 
     fn close(&mut self, keyword: &Word) -> Result<(), Flaw> {
-        let Some(mut block) = self.blocks.pop() else {
+        let Some(block) = self.blocks.pop() else {
             return Err(Flaw::new(keyword.bytes.start, ".endif without an .if"));
         };
-        block.ended(self.state.clone());
-        if block.decided != Branch::Read {
-            let before = block.before.clone();
-            block.may_have_ended(before);
-        }
-        self.state = block.after.unwrap_or(block.before);
+        let end = std::mem::take(&mut self.state);
+        self.state = block.end(end);
         Ok(())
-    }
-}
-
-impl Block {
-    /// The open branch has ended like this.
-    fn ended(&mut self, end: State) {
-        if self.branch != Branch::Skipped {
-            self.may_have_ended(end);
-        }
-    }
-
-    fn may_have_ended(&mut self, end: State) {
-        match &mut self.after {
-            Some(after) => {
-                after.section.extend(end.section);
-                after.defaults.extend(end.defaults);
-            }
-            None => self.after = Some(end),
-        }
-    }
-}
-
-/// What a line of a `global` section makes of the environment.
-fn set_variables(variables: &mut Variables, at: At, words: &[Word]) {
-    let known: Option<Vec<&str>> = words.iter().map(Word::known).collect();
-    let is_sure = !at.conditional && known.is_some();
-    let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
-    match texts.as_slice() {
-        ["setenv", name, value] => variables.set(name, is_sure.then_some(*value)),
-        ["presetenv", name, value] => variables.preset(name, is_sure.then_some(*value)),
-        ["unsetenv", names @ ..] => names.iter().for_each(|name| variables.unset(name, is_sure)),
-        ["resetenv", names @ ..] => variables.reset(names, is_sure),
-        _ => {}
     }
 }

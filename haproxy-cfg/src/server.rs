@@ -6,7 +6,7 @@ use crate::document::Place;
 use crate::effective::{At, Effective};
 use crate::error::Flaw;
 use crate::server_settings::ServerSettings;
-use crate::word::Word;
+use crate::word::{Word, leading_number};
 
 /// One server of a backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,8 +129,8 @@ impl Entry {
 /// `3` or `1-3`
 fn range(text: &str) -> Option<RangeInclusive<u32>> {
     match text.split_once('-') {
-        Some((low, high)) => Some(low.parse().ok()?..=high.parse().ok()?),
-        None => Some(1..=text.parse().ok()?),
+        Some((low, high)) => Some(leading_number(low)?..=leading_number(high)?),
+        None => Some(1..=leading_number(text).filter(|count| *count > 0)?),
     }
 }
 

@@ -158,11 +158,11 @@ impl ServerSettings {
                 "addr" => self.addr.set(at, text().map(|text| Some(text.to_owned()))),
                 "init-addr" => self.init_addr.set(at, text().map(|text| Some(text.to_owned()))),
                 "resolvers" => self.resolvers.set(at, text().map(|text| Some(text.to_owned()))),
-                "agent-port" => self.agent_port.set(at, number(words.next()).map(Some)),
+                "agent-port" => self.agent_port.set(at, number(words.next()).map(not_zero)),
                 "fastinter" => self.fastinter.set(at, delay(words.next()).map(Some)),
                 "downinter" => self.downinter.set(at, delay(words.next()).map(Some)),
                 "slowstart" => self.slowstart.set(at, delay(words.next())),
-                "port" => self.port.set(at, number(words.next()).map(Some)),
+                "port" => self.port.set(at, number(words.next()).map(not_zero)),
                 "inter" => self.inter.set(at, delay(words.next())),
                 "fall" => self.fall.set(at, number(words.next())),
                 "rise" => self.rise.set(at, number(words.next())),
@@ -189,4 +189,9 @@ impl ServerSettings {
             }
         }
     }
+}
+
+/// HAProxy takes port 0 for none.
+fn not_zero(port: u16) -> Option<u16> {
+    (port != 0).then_some(port)
 }

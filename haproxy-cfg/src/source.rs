@@ -22,7 +22,9 @@ impl Source {
 /// and so is whatever depends on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment {
-    /// All environment variables; `None` where they are not known.
+    /// All environment variables; `None` where they are not known. What `global` sections make of them counts from the line
+    /// on where it stands. From 3.1 on that is so in master-worker mode alone; without, HAProxy reads `global` sections twice, and
+    /// what they set is already there at the second time.
     pub variables: Option<BTreeMap<String, String>>,
     /// HAProxy's version, as 3, 0, 11.
     pub version: Option<[u32; 3]>,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Flaw;
-use crate::variables::{Value, Variables};
+use crate::variables::{Undefined, Value, Variables};
 
 /// A word of a line, as HAProxy would take it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +25,21 @@ impl Word {
     }
 }
 
-/// The whole number that the word says.
-pub(crate) fn number<T: std::str::FromStr>(word: Option<&Word>) -> Option<T> {
-    word?.known()?.parse().ok()
+/// The whole number that the word begins with, as C's `atol()` reads it, and HAProxy with it: what follows the digits does not
+/// count, and 0 is what there is without any. None where it is too large.
+pub(crate) fn number<T: TryFrom<i64>>(word: Option<&Word>) -> Option<T> {
+    leading_number(word?.known()?)
+}
+
+/// The same of a text.
+pub(crate) fn leading_number<T: TryFrom<i64>>(text: &str) -> Option<T> {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let end = unsigned.find(|c: char| !c.is_ascii_digit()).unwrap_or(unsigned.len());
+    let number: i64 = match end {
+        0 => 0,
+        _ => text.get(..text.len() - unsigned.len() + end)?.parse().ok()?,
+    };
+    number.try_into().ok()
 }
 
 /// Which quotes are open.
@@ -40,13 +52,25 @@ enum Quote {
     Weak,
 }
 
+/// HAProxy reads no more words of a line (`MAX_LINE_ARGS`).
+const MOST_WORDS: usize = 64;
+
 /// Cuts a line into words, by the rules of "Quoting and escaping" (configuration manual, 2.2) and, where that is silent, of
 /// `parse_line()` in HAProxy's `tools.c`: a `#` begins a comment even within a word, and a backslash before any other character stays.
 pub(crate) fn cut(line: &[u8], variables: &Variables) -> Result<Vec<Word>, Flaw> {
     let mut cutter = Cutter { line, next: 0, variables, words: Vec::new(), word: None };
     cutter.run()?;
     cutter.end_word();
-    Ok(cutter.words)
+    match cutter.words.get(MOST_WORDS) {
+        Some(word) => Err(Flaw::new(word.bytes.start, format!("HAProxy reads at most {MOST_WORDS} words of a line"))),
+        None => Ok(cutter.words),
+    }
+}
+
+/// The words that count: an empty one ends the list.
+pub(crate) fn that_count(words: &[Word]) -> &[Word] {
+    let end = words.iter().position(|word| word.known() == Some("")).unwrap_or(words.len());
+    words.get(..end).unwrap_or_default()
 }
 
 /// The comment of a line, from its `#` on.
@@ -95,8 +119,12 @@ impl Cutter<'_> {
                     };
                 }
                 (b'\\', Quote::None | Quote::Weak) => self.escape(quote)?,
-                (b'$', Quote::Weak) => self.variable()?,
-                (b' ' | b'\t' | b'\x0b' | b'\x0c', Quote::None) => {
+                (b'$', Quote::Weak) => {
+                    if self.variable()? {
+                        quote = Quote::None;
+                    }
+                }
+                (space, Quote::None) if is_space(space) => {
                     self.end_word();
                     self.next += 1;
                 }
@@ -125,7 +153,11 @@ impl Cutter<'_> {
 
     fn end_word(&mut self) {
         let end = self.next;
-        let Some(Half { text, begin, variable, spreads }) = self.word.take() else { return };
+        let Some(Half { mut text, begin, variable, spreads }) = self.word.take() else { return };
+        // It is a string of C for HAProxy.
+        if let Some(end) = text.iter().position(|byte| *byte == 0) {
+            text.truncate(end);
+        }
         let text =
             String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         self.words.push(Word { text, bytes: begin..end, variable, spreads });
@@ -151,14 +183,21 @@ impl Cutter<'_> {
         Ok(())
     }
 
-    /// `$NAME`, `${NAME}`, `${NAME-default}` or `${NAME[*]}` (configuration manual, 2.3).
-    fn variable(&mut self) -> Result<(), Flaw> {
+    /// `$NAME`, `${NAME}`, `${NAME-default}` or `${NAME[*]}` (configuration manual, 2.3). Says whether it took the closing quote with
+    /// it.
+    fn variable(&mut self) -> Result<bool, Flaw> {
         let begin = self.next;
         let braced = self.peek(1) == Some(b'{');
         let name_begin = begin + if braced { 2 } else { 1 };
         let rest = self.line.get(name_begin..).unwrap_or_default();
-        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
-        let length = rest.iter().take_while(|byte| is_name(byte)).count();
+        let is_name = |(at, byte): (usize, &u8)| match at {
+            0 => byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.'),
+            _ => byte.is_ascii_alphanumeric() || *byte == b'_',
+        };
+        let length = rest.iter().enumerate().take_while(|letter| is_name(*letter)).count();
+        if length == 0 {
+            return Err(Flaw::new(name_begin, "no variable has a name like this"));
+        }
         let name = String::from_utf8_lossy(rest.get(..length).unwrap_or_default()).into_owned();
         let (mut default, mut spreads, mut end) = (None, false, name_begin + length);
         if braced {
@@ -166,15 +205,33 @@ impl Cutter<'_> {
             let close = tail.iter().position(|byte| *byte == b'}');
             let close = close.ok_or_else(|| Flaw::new(begin, "this ${ is never closed"))?;
             let inside = tail.get(..close).unwrap_or_default();
-            let plain = inside.strip_suffix(b"[*]");
+            let plain = inside.strip_prefix(b"[*]");
             spreads = plain.is_some();
-            default = plain.unwrap_or(inside).strip_prefix(b"-").map(<[u8]>::to_vec);
+            default = match plain.unwrap_or(inside) {
+                [] => None,
+                [b'-', default @ ..] => Some(default.to_vec()),
+                _ => return Err(Flaw::new(begin, "after its name a variable has [*], a - with a default, or a }")),
+            };
             end += close + 1;
         }
-        let value = match self.variables.get(&name) {
-            Some(Value::Text(text)) => Some(text.into_bytes()),
-            Some(Value::Undefined) => Some(default.unwrap_or_default()),
-            None => None,
+        let value = match (self.variables.get(&name), default) {
+            (Some(Value::Text(text)), _) => Some(text.into_bytes()),
+            (Some(Value::Undefined), Some(default)) => Some(default),
+            (Some(Value::Undefined), None) if self.line.get(end) == Some(&b'"') => match self.variables.undefined() {
+                Undefined::Empty => Some(Vec::new()),
+                Undefined::Joins => {
+                    let rest = self.line.get(end + 1..).unwrap_or_default();
+                    let spaces = rest.iter().take_while(|byte| is_space(**byte)).count();
+                    self.next = end + 1 + spaces;
+                    return Ok(true);
+                }
+                Undefined::Unknown => {
+                    spreads = true;
+                    None
+                }
+            },
+            (Some(Value::Undefined), None) => Some(Vec::new()),
+            (None, _) => None,
         };
         match value {
             None => {
@@ -184,18 +241,31 @@ impl Cutter<'_> {
                 word.variable = true;
                 word.spreads |= spreads;
             }
-            Some(value) if !spreads => self.word().text.extend(value),
-            Some(value) => {
-                let mut first = true;
-                for piece in value.split(|byte| *byte == b' ').filter(|piece| !piece.is_empty()) {
-                    if !std::mem::replace(&mut first, false) {
-                        self.end_word();
-                    }
-                    self.word().text.extend(piece);
-                }
-            }
+            Some(value) if spreads => self.spread(&value),
+            Some(value) => self.word().text.extend(value),
         }
         self.next = end;
-        Ok(())
+        Ok(false)
     }
+
+    /// A value of which every run of white space, also at its ends, ends one word and begins the next.
+    fn spread(&mut self, value: &[u8]) {
+        let mut in_space = false;
+        for byte in value {
+            match is_space(*byte) {
+                true if in_space => {}
+                true => {
+                    self.end_word();
+                    self.word();
+                }
+                false => self.word().text.push(*byte),
+            }
+            in_space = is_space(*byte);
+        }
+    }
+}
+
+/// `isspace()` of C.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0b' | b'\x0c')
 }

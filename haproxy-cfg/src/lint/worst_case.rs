@@ -22,12 +22,12 @@ pub struct WorstCase {
     pub back: Duration,
 }
 
-/// Those of every server whose health is checked, where all that they depend on is known (configuration manual, 5.2: `inter`,
+/// Those of every server whose health is checked, of a `server-template` the first, where all that they depend on is known (configuration manual, 5.2: `inter`,
 /// `fastinter`, `downinter`, `fall`, `rise`).
 pub fn worst_cases(config: &Config) -> Vec<WorstCase> {
     let all = config.backends().flat_map(|backend| {
         let name = backend.name.clone().unwrap_or_default();
-        backend.servers().filter_map(move |server| worst_case(&name, &server))
+        backend.server_lines().filter_map(move |server| worst_case(&name, &server)).collect::<Vec<_>>()
     });
     all.collect()
 }
