@@ -45,17 +45,69 @@ fn a_haproxy_cfg_that_can_not_be_read_is_named_with_the_reason() {
     let world = World::builder().apps(2).start();
     let real = format!("config = {:?}", world.haproxy.config_file());
     let folder = world.haproxy.folder();
-    let latin = folder.join("latin.cfg");
-    std::fs::write(&latin, b"# caf\xe9\n").unwrap();
-    for (path, why, hint) in [
-        (folder.join("none.cfg"), "No such file", "correct `config` in [balancers.lb1]"),
-        (folder.to_owned(), "directory", "name one file as `config` in [balancers.lb1]"),
-        (latin, "UTF-8", "`config` in [balancers.lb1]"),
+    let unclosed = folder.join("unclosed.cfg");
+    std::fs::write(&unclosed, "backend srvs\n    server webA \"127.0.0.1:1\n").unwrap();
+    for (path, whats, hint) in [
+        (folder.join("none.cfg"), ["none.cfg can't be read", "No such file"], "correct `config` in [balancers.lb1]"),
+        (unclosed, ["unclosed.cfg:2:17", "this double quote is never closed"], "`haproxy -c -f "),
     ] {
         let other = format!("config = {path:?}");
         world.pitstop.replace(&real, &other);
-        let named = format!("warning: balancer lb1: its configuration {} can't be read: ", path.display());
-        world.pitstop.run(&["check", "webA"]).assert_code(0).assert_says(&[&named, why, hint]);
+        let checked = world.pitstop.run(&["check", "webA"]);
+        checked.assert_code(0).assert_says(&["warning: balancer lb1: its configuration ", whats[0], whats[1], hint]);
         world.pitstop.replace(&other, &real);
     }
+}
+
+#[test]
+fn a_file_that_haproxy_does_not_run_with_is_told_apart_setting_by_setting() {
+    let world = World::builder().apps(2).start();
+    let main = world.apps[0].listen();
+    let real = std::fs::read_to_string(world.haproxy.config_file()).unwrap();
+    let same = world.pitstop.run(&["check", "webA"]);
+    assert!(!same.stdout.contains(" runs with ") && !same.stdout.contains(", and is not in "), "{}", same.stdout);
+
+    let edited = real.replace(&format!("server webA {main}"), "server webA 127.0.0.9:77 weight 9");
+    assert_ne!(real, edited);
+    std::fs::write(world.haproxy.config_file(), edited).unwrap();
+    world.pitstop.run(&["check", "webA"]).assert_code(0).assert_says(&[
+        &format!("warning: balancer lb1: srvs/webA runs with address {main}, and "),
+        " says 127.0.0.9:77",
+        "warning: balancer lb1: srvs/webA runs with weight 1, and ",
+        "reload HAProxy if the file was changed",
+    ]);
+
+    std::fs::write(world.haproxy.config_file(), real.replace("server webA ", "server webX ")).unwrap();
+    world.pitstop.run(&["check", "webA"]).assert_code(0).assert_says(&["srvs/webA runs, and is not in "]);
+}
+
+#[test]
+fn entries_that_mean_another_port_than_the_app_has_are_named() {
+    let world = World::builder().apps(2).start();
+    let listen = world.apps[0].listen();
+    let other = format!("127.0.0.1:{}", listen.port() + 1);
+    world.pitstop.replace(&format!("listen = \"{listen}\""), &format!("listen = \"{other}\""));
+    world.pitstop.run(&["check", "webA"]).assert_says(&[
+        &format!("warning: balancer lb1: srvs/webA sends to port {}, and webA listens on {other}", listen.port()),
+        "correct `listen` of [apps.webA]",
+    ]);
+}
+
+#[test]
+fn what_costs_requests_is_told_with_its_line_unless_a_comment_allows_it() {
+    let world = World::builder().apps(2).start();
+    let path = world.haproxy.config_file();
+    let real = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, real.replace("backend srvs\n", "backend srvs\n    option persist\n")).unwrap();
+    let number = real.lines().position(|line| line == "backend srvs").unwrap() + 2;
+    world.pitstop.run(&["check", "webA"]).assert_code(0).assert_says(&[
+        "warning: balancer lb1: srvs: `option persist` (",
+        &format!("{}:{number}): ", path.display()),
+        "`# pitstop: allow persist`",
+    ]);
+
+    let allowed = "backend srvs\n    option persist # pitstop: allow persist\n";
+    std::fs::write(&path, real.replace("backend srvs\n", allowed)).unwrap();
+    let checked = world.pitstop.run(&["check", "webA"]);
+    assert!(!checked.stdout.contains("option persist"), "{}", checked.stdout);
 }

@@ -11,8 +11,8 @@ use super::settings::{
     Action, Guard, Label, MinUp, OnTimeout, PutBack, RedirectDriver, SignalName, Unlisted, Unreachable,
 };
 use super::value::{
-    AbsolutePath, Choice, Command, Count, Duration, Endpoint, HeaderText, HeaderWord, Percent, Port, PositiveDuration,
-    ServerName, Status, Text, UnitName, Url,
+    AbsolutePath, Choice, Command, Count, Duration, Endpoint, HeaderText, HeaderWord, OneOrMore, Percent, Port,
+    PositiveDuration, ServerName, Status, Text, UnitName, Url,
 };
 use crate::haproxy::{Address, ServerId};
 
@@ -38,7 +38,8 @@ pub(super) struct File {
 pub(super) struct Balancer {
     pub(super) socket: Option<Text<Address>>,
     pub(super) master: Option<Text<Address>>,
-    pub(super) config: Option<Text<AbsolutePath>>,
+    #[serde(default)]
+    pub(super) config: OneOrMore<AbsolutePath>,
     #[serde(default)]
     pub(super) addresses: Vec<Text<IpAddr>>,
 }

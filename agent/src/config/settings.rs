@@ -115,8 +115,8 @@ pub struct Balancer {
     pub socket: Option<Address>,
     /// Its master socket, which shows sessions in old workers.
     pub master: Option<Address>,
-    /// Its configuration file, read for what the socket does not show.
-    pub config: Option<PathBuf>,
+    /// Its configuration: files and folders as it is given them with `-f`, read for what the socket does not show.
+    pub config: Vec<PathBuf>,
     /// Where its connections and checks come from; empty: anywhere.
     pub addresses: Vec<IpAddr>,
 }

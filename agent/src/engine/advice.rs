@@ -1,81 +1,21 @@
-//! What the balancers' own configuration, and the app's programs, make of a run: risks that no socket shows.
+//! What the balancers' own configurations, and the app's programs, make of a run: risks that no socket shows.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use haproxy_cfg::Config;
+use haproxy_cfg::lint::{self, Context, Redirected, Rule, lint};
 
-use haproxy_cfg::{Config, OnMarkedUp, ParseError, Proxy};
-
-use super::preflight::Finding;
-use super::{Engine, fault};
-use crate::config::settings::{App, Balancer, Label};
+use super::Engine;
+use super::configs::Configs;
+use super::preflight::{Finding, Severity};
+use crate::config::settings::{App, Balancer};
 use crate::haproxy::ServerId;
 use crate::service::mark::Purpose;
 
-/// The configuration of every balancer that has a `config`, each read once.
-#[derive(Debug, Default)]
-pub(super) struct Configs(BTreeMap<Label, Result<Config, ConfigError>>);
-
-/// Why a balancer's configuration tells nothing.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ConfigError {
-    #[error("its configuration {} can't be read", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error("its configuration can't be understood")]
-    Unparsable(#[from] ParseError),
-}
-
-impl ConfigError {
-    /// What to type next.
-    fn hint(&self, balancer: &Label) -> String {
-        let key = format!("`config` in [balancers.{balancer}]");
-        let kind = match self {
-            Self::Unreadable { source, .. } => source.kind(),
-            Self::Unparsable(_) => {
-                return format!("`haproxy -c -f FILE` tells whether HAProxy takes it; else leave out {key}");
-            }
-        };
-        match kind {
-            io::ErrorKind::NotFound => format!("correct {key}, or leave it out where the file is on another host"),
-            io::ErrorKind::PermissionDenied => format!("let the user who runs pitstop read it, or leave out {key}"),
-            io::ErrorKind::IsADirectory => format!("name one file as {key}, the one with the app's backends"),
-            _ => format!("look at {key}"),
-        }
-    }
-}
-
-impl Configs {
-    /// Reads them.
-    pub(super) fn read(balancers: &[Balancer]) -> Self {
-        let read_one = |balancer: &Balancer| {
-            let path = balancer.config.as_ref()?;
-            Some((balancer.name.clone(), read(path)))
-        };
-        Self(balancers.iter().filter_map(read_one).collect())
-    }
-
-    /// That of one balancer, if it tells anything.
-    pub(super) fn of(&self, balancer: &Balancer) -> Option<&Config> {
-        self.0.get(&balancer.name)?.as_ref().ok()
-    }
-}
-
 impl Engine<'_> {
-    /// What stands in the way of a run, or makes it lose something, by the balancers' own configuration.
-    pub(super) fn inspect_config(&self, configs: &Configs) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        for balancer in &self.app.balancers {
-            match configs.0.get(&balancer.name) {
-                None => {}
-                Some(Ok(config)) => findings.extend(inspect(self.app, balancer.name.as_str(), config)),
-                Some(Err(error)) => {
-                    let what = format!("balancer {}: {}", balancer.name, fault::chain(error));
-                    findings.push(Finding::warning(what, error.hint(&balancer.name)));
-                }
-            }
-        }
-        findings
+    /// What stands in the way of a run, or makes it lose something, by the rules of `haproxy-cfg lint`.
+    pub(super) fn inspect_configs(&self, configs: &Configs) -> Vec<Finding> {
+        let readable =
+            self.app.balancers.iter().filter_map(|balancer| Some((balancer, configs.of(balancer.name.as_str())?)));
+        readable.flat_map(|(balancer, config)| advise(self.app, balancer, config)).collect()
     }
 
     /// Commands that will be wanted when something has gone wrong already, and can't be run.
@@ -92,57 +32,54 @@ impl Engine<'_> {
     }
 }
 
-fn read(path: &Path) -> Result<Config, ConfigError> {
-    let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    Ok(Config::parse(&path.display().to_string(), &text)?)
+fn advise(app: &App, balancer: &Balancer, config: &Config) -> Vec<Finding> {
+    let findings = lint(config, &context(app, balancer));
+    findings.into_iter().filter_map(|finding| told(app, balancer, config, finding)).collect()
 }
 
-fn inspect(app: &App, balancer: &str, config: &Config) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut backends: Vec<&str> = own(app).map(|server| server.backend.as_str()).collect();
-    backends.sort_unstable();
-    backends.dedup();
-    for backend in backends.into_iter().filter_map(|name| config.backend(name)) {
-        findings.extend(inspect_backend(app, balancer, backend));
+/// What the file itself does not tell.
+fn context(app: &App, balancer: &Balancer) -> Context {
+    let backend = |server: &ServerId| server.backend.as_str().to_owned();
+    let name = |server: &ServerId| (backend(server), server.server.as_str().to_owned());
+    let redirected = |server: &ServerId| {
+        let (backend, server) = name(server);
+        Some(Redirected { backend, server, check_port: app.redirect.as_ref()?.check_port })
+    };
+    Context {
+        backends: Some(own(app).map(backend).collect()),
+        redirects: app.servers.iter().filter_map(redirected).collect(),
+        ramps: own(app).filter(|_| app.ramp.is_some()).map(name).collect(),
+        master_socket: Some(balancer.master.is_some()),
     }
-    for id in own(app) {
-        let server = config.server(id.backend.as_str(), id.server.as_str());
-        let cuts = server
-            .is_some_and(|server| server.settings.on_marked_up.known() == Some(&OnMarkedUp::ShutdownBackupSessions));
-        if cuts {
-            let what = format!(
-                "balancer {balancer}: {id} has `on-marked-up shutdown-backup-sessions`, so putting it back cuts what its backups serve"
-            );
-            findings.push(Finding::warning(what, "take that out of its line in haproxy.cfg"));
-        }
-    }
-    findings
 }
 
-fn inspect_backend(app: &App, balancer: &str, backend: &Proxy) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let settings = &backend.settings;
-    let name = backend.name.as_deref().unwrap_or_default();
-    let place = format!("balancer {balancer}, backend {name}");
-    if settings.redispatch.known() == Some(&false) || settings.retries.known() == Some(&0) {
-        let what = format!(
-            "{place}: without `option redispatch` and `retries`, a reload of HAProxy while the app is down may lose a request"
-        );
-        findings.push(Finding::note(what, "add `option redispatch` and `retries 3` there"));
+fn told(app: &App, balancer: &Balancer, config: &Config, finding: lint::Finding) -> Option<Finding> {
+    let severity = weigh(finding.rule, finding.severity)?;
+    let place = config.document().describe(finding.span.place);
+    let what = format!("balancer {}: {} ({place}): {}", balancer.name, finding.what, finding.rule.why());
+    let mut hint = format!("{}; or allow it there: `# pitstop: allow {}`", finding.fix, finding.rule);
+    if severity == Severity::Error {
+        hint = format!("{}; or remove [apps.{}.ramp]", finding.fix, app.name);
     }
-    if settings.persist.known() == Some(&true) {
-        let what =
-            format!("{place}: with `option persist`, clients that stick are sent to a server that is out or down, too");
-        findings.push(Finding::warning(what, "take `option persist` out of haproxy.cfg"));
+    Some(Finding { severity, what, hint: Some(hint) })
+}
+
+/// What a finding means for a run, which does several of these things itself.
+fn weigh(rule: Rule, severity: lint::Severity) -> Option<Severity> {
+    match rule {
+        // Looked at over the socket, or done again after a reload.
+        Rule::SameAddress | Rule::StateForgotten => None,
+        // A ramp could not be made.
+        Rule::FixedWeights if severity == lint::Severity::Error => Some(Severity::Error),
+        // No run can do anything about these.
+        Rule::Persist
+        | Rule::KillsBackupSessions
+        | Rule::CheckPort
+        | Rule::TwinCheckPort
+        | Rule::TwinCookie
+        | Rule::TwinAddress => Some(Severity::Warning),
+        _ => Some(Severity::Note),
     }
-    if app.ramp.is_some() && settings.has_fixed_weights() == Some(true) {
-        let algorithm = settings.balance.known().cloned().flatten().unwrap_or_default();
-        let what =
-            format!("{place}: weights can't change while HAProxy runs with `balance {algorithm}`, so there is no ramp");
-        let hint = format!("remove [apps.{}.ramp], or set `hash-type consistent` or another `balance` there", app.name);
-        findings.push(Finding::error(what, Some(hint)));
-    }
-    findings
 }
 
 fn own(app: &App) -> impl Iterator<Item = &ServerId> {
@@ -153,7 +90,6 @@ fn own(app: &App) -> impl Iterator<Item = &ServerId> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::Severity;
     use super::*;
     use crate::config;
 
@@ -162,6 +98,7 @@ mod tests {
             r#"
             [balancers.lb1]
             socket = "/run/haproxy/admin.sock"
+            master = "/run/haproxy/master.sock"
             [apps.web]
             servers = ["srvs/webA"]
             backups = ["srvs/bkpA"]
@@ -176,37 +113,55 @@ mod tests {
     }
 
     fn found(app: &App, lines: &str) -> Vec<(Severity, String)> {
-        let text = format!("backend srvs\n{lines}\n server bkpA 127.0.0.1:1000 backup\n");
+        let backup = "server bkpA 127.0.0.1:1000 check backup";
+        let text = format!("backend srvs\n mode http\n option httpchk GET /health\n{lines}\n {backup}\n");
         let config = Config::parse("haproxy.cfg", &text).unwrap();
-        let findings = inspect(app, "lb1", &config);
+        let findings = advise(app, app.balancers.first().unwrap(), &config);
         findings.into_iter().map(|finding| (finding.severity, finding.what)).collect()
     }
 
+    const MAIN: &str = "server webA 127.0.0.1:1000 check port 2000";
+
     #[test]
     fn a_configuration_that_suits_a_restart_is_passed_in_silence() {
-        let calm = "retries 2\n option redispatch\n balance roundrobin\n server webA 127.0.0.1:1000";
-        assert_eq!(found(&app(""), calm), []);
-        assert_eq!(found(&app("ramp = { from = \"10%\", over = \"30s\" }"), calm), []);
-        let unknown = ".if defined(X)\n option persist\n .endif\n option redispatch";
-        assert_eq!(found(&app(""), unknown), []);
+        let calm = format!("option redispatch\n balance roundrobin\n {MAIN}");
+        assert_eq!(found(&app(""), &calm), []);
+        assert_eq!(found(&app("ramp = { from = \"10%\", over = \"30s\" }"), &calm), []);
+        assert_eq!(found(&app("redirect.check_port = 2000"), &calm), []);
+        let unknown = format!(".if defined(X)\n option persist\n .endif\n{calm}");
+        assert_eq!(found(&app(""), &unknown), []);
+        let elsewhere = format!("{calm}\nbackend other\n option persist\n server x 127.0.0.2:1000\n");
+        let config = Config::parse("haproxy.cfg", &format!("backend srvs\n{elsewhere}")).unwrap();
+        let app = app("");
+        let findings = advise(&app, app.balancers.first().unwrap(), &config);
+        assert!(findings.iter().all(|finding| !finding.what.contains("other")), "{findings:?}");
     }
 
     #[test]
     fn every_option_that_costs_requests_is_named() {
         for (lines, severity, named) in [
-            ("", Severity::Note, "redispatch"),
-            ("option redispatch\n retries 0", Severity::Note, "retries"),
-            ("option redispatch\n option persist", Severity::Warning, "option persist"),
+            (MAIN.to_owned(), Severity::Note, "redispatch"),
+            (format!("option redispatch\n retries 0\n {MAIN}"), Severity::Note, "retries"),
+            (format!("option redispatch\n option persist\n {MAIN}"), Severity::Warning, "option persist"),
             (
-                "option redispatch\n server webA 127.0.0.1:1000 on-marked-up shutdown-backup-sessions",
+                format!("option redispatch\n {MAIN} on-marked-up shutdown-backup-sessions"),
                 Severity::Warning,
                 "srvs/webA",
             ),
         ] {
-            let found = found(&app(""), lines);
+            let found = found(&app(""), &lines);
             assert_eq!(found.len(), 1, "{found:?}");
             assert!(found.iter().all(|(how, what)| *how == severity && what.contains(named)), "{found:?}");
         }
+    }
+
+    #[test]
+    fn a_redirect_of_a_port_that_is_not_checked_is_named() {
+        let found = found(&app("redirect.check_port = 2001"), &format!("option redispatch\n {MAIN}"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let (severity, what) = found.first().unwrap();
+        assert!(*severity == Severity::Warning && what.contains("port 2000") && what.contains("2001"), "{what}");
+        assert!(what.contains("haproxy.cfg:5"), "{what}");
     }
 
     #[test]
@@ -220,28 +175,10 @@ mod tests {
             ("balance leastconn", false),
             ("", false),
         ] {
-            let lines = format!("option redispatch\n {lines}");
+            let lines = format!("option redispatch\n {lines}\n {MAIN}");
             let ramped = found(&ramp, &lines);
             assert_eq!(ramped.iter().any(|(how, _)| *how == Severity::Error), refused, "{ramped:?}");
-            assert_eq!(found(&app(""), &lines), []);
+            assert!(found(&app(""), &lines).iter().all(|(how, _)| *how <= Severity::Note));
         }
-    }
-
-    #[test]
-    fn a_file_is_read_once_and_one_that_is_not_there_tells_nothing() {
-        let mut app = app("");
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("haproxy.cfg");
-        let balancer = app.balancers.first_mut().unwrap();
-        balancer.config = Some(path.clone());
-        assert!(Configs::read(&app.balancers).of(app.balancers.first().unwrap()).is_none());
-        let unreadable = super::read(&path).unwrap_err();
-        let (what, hint) = (fault::chain(&unreadable), unreadable.hint(&"lb1".parse().unwrap()));
-        assert!(what.contains(&path.display().to_string()) && what.contains("No such file"), "{what}");
-        assert!(hint.contains("`config` in [balancers.lb1]"), "{hint}");
-        fs::write(&path, "backend srvs\n").unwrap();
-        let configs = Configs::read(&app.balancers);
-        fs::remove_file(&path).unwrap();
-        assert!(configs.of(app.balancers.first().unwrap()).is_some());
     }
 }

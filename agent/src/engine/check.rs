@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::configs::Configs;
 use super::{Engine, Finding};
 use crate::probe;
 
@@ -9,10 +10,12 @@ use crate::probe;
 const TRY: Duration = Duration::from_secs(3);
 
 impl Engine<'_> {
-    /// As [`inspect`](Self::inspect); and the probes are asked, once each. Who learns by a restart that a probe can't pass has
-    /// an app that stays out.
+    /// As [`inspect`](Self::inspect); and the probes are asked, once each: who learns by a restart that a probe can't pass has
+    /// an app that stays out. The settings, HAProxy's files and the HAProxy that runs are compared.
     pub async fn check(&mut self) -> Vec<Finding> {
-        let mut findings = self.inspect().await;
+        let configs = Configs::read(&self.app.balancers);
+        let mut findings = self.inspect_by(&configs).await;
+        findings.extend(self.compare(&configs).await);
         let answers = probe::ask_once(&self.probes, TRY).await;
         findings.extend(answers.into_iter().map(|answer| self.found(answer)));
         findings

@@ -3,7 +3,8 @@
 //! | file | steps |
 //! |---|---|
 //! | [`preflight`] | what is looked at before anything is touched; also most of `pitstop check` |
-//! | `check` | what only `pitstop check` looks at: whether the app is healthy now |
+//! | `configs`, `advice` | preflight: HAProxy's own files, and what in them costs requests |
+//! | `check`, `compare` | what only `pitstop check` looks at: whether the app is healthy now, and whether files, settings and the HAProxy that runs agree |
 //! | `claim` | claim, release |
 //! | `out` | soften, take out, await out, last look |
 //! | `drain` | settle, drain, shutdown sessions: the waits, and what is done again meanwhile |
@@ -19,6 +20,8 @@ mod advice;
 mod back;
 mod check;
 mod claim;
+mod compare;
+mod configs;
 mod drain;
 pub mod fault;
 pub mod interrupt;

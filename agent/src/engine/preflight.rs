@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::advice::Configs;
+use super::configs::Configs;
 use super::fault::chain;
 use super::{Engine, Fault, claim};
 use crate::config::settings::{Guard, RedirectDriver, Unlisted};
@@ -52,10 +52,6 @@ pub enum Kills {
 impl Finding {
     pub(super) fn good(what: impl Into<String>) -> Self {
         Self { severity: Severity::Good, what: what.into(), hint: None }
-    }
-
-    pub(super) fn note(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { severity: Severity::Note, what: what.into(), hint: Some(hint.into()) }
     }
 
     pub(super) fn warning(what: impl Into<String>, hint: impl Into<String>) -> Self {
@@ -108,6 +104,11 @@ impl Engine<'_> {
 
     /// Everything worth knowing before a run, good and bad.
     pub async fn inspect(&mut self) -> Vec<Finding> {
+        let configs = Configs::read(&self.app.balancers);
+        self.inspect_by(&configs).await
+    }
+
+    pub(super) async fn inspect_by(&mut self, configs: &Configs) -> Vec<Finding> {
         let mut findings = Vec::new();
         findings.extend(self.inspect_journal());
         findings.extend(self.inspect_balancers().await);
@@ -116,11 +117,11 @@ impl Engine<'_> {
             Err(error) => findings.push(Finding::error(chain(&error), error.hint())),
         }
         findings.extend(self.inspect_ports().await);
-        let configs = Configs::read(&self.app.balancers);
-        findings.extend(self.inspect_config(&configs));
+        findings.extend(self.inspect_readable(configs));
+        findings.extend(self.inspect_configs(configs));
         findings.extend(self.inspect_programs());
         if self.request.goal != Goal::In {
-            findings.extend(self.inspect_kills(&configs));
+            findings.extend(self.inspect_kills(configs));
         }
         if self.request.goal == Goal::Restart {
             match self.service.check().await {
@@ -353,7 +354,7 @@ impl Engine<'_> {
         let servers = || self.app.servers.iter().chain(&self.app.backups);
         let mut kills = Kills::No;
         for balancer in &self.app.balancers {
-            let config = configs.of(balancer);
+            let config = configs.of(balancer.name.as_str());
             match servers().map(|server| kills_here(config, server)).max_by_key(|kills| *kills as u8) {
                 Some(Kills::Yes) => return Kills::Yes,
                 Some(Kills::No) => {}

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::advice::Configs;
+use super::configs::Configs;
 use super::fault::chain;
 use super::{Engine, Fault};
 use crate::config::settings::App;

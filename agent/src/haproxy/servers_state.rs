@@ -41,7 +41,7 @@ pub struct ServerState {
     pub check: CheckState,
     /// `srv_agent_state`
     pub agent: CheckState,
-    /// `srv_check_port`, from 2.4 on; `None` also where it is the server's own.
+    /// Where its health check connects: `srv_check_port`, or else the server's own port. `None` where that is not told, as before 2.4.
     pub check_port: Option<u16>,
     /// `srv_fqdn`
     pub fqdn: Option<String>,
@@ -211,7 +211,9 @@ impl ServerState {
             check_health: row.value("srv_check_health").unwrap_or_default(),
             check: CheckState(row.value("srv_check_state")?),
             agent: CheckState(row.value("srv_agent_state")?),
-            check_port: port("srv_check_port"),
+            check_port: row
+                .value("srv_check_port")
+                .and_then(|own: u16| if own == 0 { port("srv_port") } else { Some(own) }),
             fqdn: row.text("srv_fqdn").map(str::to_owned),
             srv_record: row.text("srvrecord").map(str::to_owned),
         })

@@ -55,6 +55,8 @@ pub struct Finding {
 /// What a configuration does not tell by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Context {
+    /// Only these backends are looked at; `None`: all.
+    pub backends: Option<Vec<String>>,
     /// Servers that are taken out by a redirect of their check port.
     pub redirects: Vec<Redirected>,
     /// Backends and servers whose weight is to rise when they come back.
@@ -75,6 +77,11 @@ pub struct Redirected {
 }
 
 impl Context {
+    fn concerns(&self, backend: &Proxy) -> bool {
+        let name = backend.name.as_deref().unwrap_or_default();
+        self.backends.as_ref().is_none_or(|backends| backends.iter().any(|one| one == name))
+    }
+
     fn redirect_of(&self, backend: &str, server: &str) -> Option<&Redirected> {
         self.redirects.iter().find(|redirected| redirected.backend == backend && redirected.server == server)
     }
@@ -82,7 +89,8 @@ impl Context {
 
 /// Everything that the rules find, in the order of the files; what a comment allows is left out.
 pub fn lint(config: &Config, context: &Context) -> Vec<Finding> {
-    let backends = config.backends().filter(|backend| !backend.settings.disabled.is(&true));
+    let serves = |backend: &&Proxy| !backend.settings.disabled.is(&true) && context.concerns(backend);
+    let backends = config.backends().filter(serves);
     let backends: Vec<_> = backends.map(|proxy| Backend { proxy, servers: proxy.server_lines().collect() }).collect();
     let mut report = Report { config, context, findings: Vec::new(), seen: HashSet::new() };
     checks::look(&mut report, &backends);

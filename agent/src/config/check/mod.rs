@@ -57,7 +57,7 @@ fn balancer(name: Label, written: file::Balancer) -> Balancer {
         name,
         socket: written.socket.map(|Text(address)| address),
         master: written.master.map(|Text(address)| address),
-        config: written.config.map(|Text(path)| path.0),
+        config: written.config.0.into_iter().map(|path| path.0).collect(),
         addresses: written.addresses.into_iter().map(|Text(ip)| ip).collect(),
     }
 }

@@ -26,7 +26,7 @@ fn full() -> App {
         name: name.parse().unwrap(),
         socket: Some(socket.parse().unwrap()),
         master: None,
-        config: None,
+        config: vec![],
         addresses: vec![],
     };
     App {
@@ -34,7 +34,7 @@ fn full() -> App {
         balancers: vec![
             Balancer {
                 master: Some("/run/haproxy/master.sock".parse().unwrap()),
-                config: Some("/etc/haproxy/haproxy.cfg".into()),
+                config: vec!["/etc/haproxy/haproxy.cfg".into()],
                 addresses: vec!["10.0.0.5".parse().unwrap()],
                 ..balancer("lb1", "/run/haproxy/admin.sock")
             },
@@ -243,6 +243,14 @@ fn a_share_of_the_weight_stands_beside_the_number() {
 }
 
 #[test]
+fn the_files_of_a_balancer_are_one_or_several() {
+    let several = "config = [\"/etc/haproxy/haproxy.cfg\", \"/etc/haproxy/conf.d\"]";
+    let text = FULL.replace("config = \"/etc/haproxy/haproxy.cfg\"", several);
+    let config = app(&text).balancers.into_iter().next().unwrap().config;
+    assert_eq!(config, ["/etc/haproxy/haproxy.cfg", "/etc/haproxy/conf.d"].map(std::path::PathBuf::from));
+}
+
+#[test]
 fn the_example_that_is_shipped_is_right_and_shows_the_defaults() {
     let shipped = include_str!("../../../dist/pitstop.toml");
     let shown = app(shipped);
@@ -251,7 +259,7 @@ fn the_example_that_is_shipped_is_right_and_shows_the_defaults() {
             name: "lb1".parse().unwrap(),
             socket: Some("/run/haproxy/admin.sock".parse().unwrap()),
             master: None,
-            config: None,
+            config: vec![],
             addresses: vec![],
         }],
         ramp: None,

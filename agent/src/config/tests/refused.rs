@@ -80,6 +80,8 @@ fn a_wrong_value_is_refused_where_it_stands() {
         ("\"/run/haproxy/admin.sock\"", "»\"admin.sock\"", "absolute path, or tcp:", "socket ="),
         ("\"tcp:10.0.0.6:9999\"", "»\"tcp:lb.example.org:9999\"", "absolute path, or tcp:", "10.0.0.5:9999"),
         ("\"/etc/haproxy/haproxy.cfg\"", "»\"haproxy.cfg\"", "not an absolute path", "config ="),
+        ("\"/etc/haproxy/haproxy.cfg\"", "[»\"conf.d\"]", "not an absolute path", "config ="),
+        ("\"/etc/haproxy/haproxy.cfg\"", "»7", "a string or an array of strings", "config ="),
         ("[\"10.0.0.5\"]", "[»\"10.0.0.0/24\"]", "IP address", "addresses ="),
         ("[\"srvs/webA\"]", "[\"srvs/webA\", »\"webB\"]", "backend/server", "servers ="),
         ("[\"srvs/webA\"]", "[»\"srvs/web;A\"]", "';' is not allowed", "servers ="),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use tokio::sync::{mpsc, watch};
 
-use super::super::advice::Configs;
+use super::super::configs::Configs;
 use super::super::fault::chain;
 use super::super::log::Log;
 use super::super::preflight::Kills;
