@@ -1,5 +1,6 @@
 //! Looks at everything that a run will need, and touches nothing. `pitstop check` is little more than this step.
 
+use haproxy_cfg::Config;
 use serde::Serialize;
 
 use super::configs::Configs;
@@ -111,7 +112,7 @@ impl Engine<'_> {
     pub(super) async fn inspect_by(&mut self, configs: &Configs) -> Vec<Finding> {
         let mut findings = Vec::new();
         findings.extend(self.inspect_journal());
-        findings.extend(self.inspect_balancers().await);
+        findings.extend(self.inspect_balancers(configs).await);
         match self.inspect_unnamed().await {
             Ok(unnamed) => findings.extend(unnamed),
             Err(error) => findings.push(Finding::error(chain(&error), error.hint())),
@@ -162,11 +163,12 @@ impl Engine<'_> {
         }
     }
 
-    async fn inspect_balancers(&mut self) -> Vec<Finding> {
+    async fn inspect_balancers(&mut self, configs: &Configs) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut reached = Vec::new();
         for mut balancer in std::mem::take(&mut self.balancers) {
-            match self.inspect_balancer(&mut balancer).await {
+            let config = configs.of(balancer.name());
+            match self.inspect_balancer(&mut balancer, config).await {
                 Ok(found) => {
                     findings.extend(found);
                     if let Some(why) = balancer.check_workers().await {
@@ -189,10 +191,20 @@ impl Engine<'_> {
         findings
     }
 
-    async fn inspect_balancer(&mut self, balancer: &mut Admin) -> Result<Vec<Finding>, RotationError> {
+    async fn inspect_balancer(
+        &mut self,
+        balancer: &mut Admin,
+        config: Option<&Config>,
+    ) -> Result<Vec<Finding>, RotationError> {
         let name = balancer.name().to_owned();
+        let mut findings = Vec::new();
+        if self.request.goal == Goal::In
+            && let Some(config) = config
+        {
+            findings.extend(not_loaded_yet(balancer, config).await?);
+        }
         let states = balancer.find().await?;
-        let mut findings = vec![Finding::good(format!("balancer {name}: {}", describe(&states)))];
+        findings.extend([Finding::good(format!("balancer {name}: {}", describe(&states)))]);
         if !balancer.is_read_only() {
             let level = balancer.level().await?;
             if level != "admin" {
@@ -371,6 +383,24 @@ fn kills_here(config: Option<&haproxy_cfg::Config>, server: &ServerId) -> Kills 
         Some(false) => Kills::No,
         None => Kills::Unknown,
     }
+}
+
+/// A new check port needs its redirect before HAProxy is reloaded, so `in` must do without a backup entry that came with it: it
+/// stands in HAProxy's files, and the process that runs does not know it yet.
+async fn not_loaded_yet(balancer: &mut Admin, config: &Config) -> Result<Option<Finding>, RotationError> {
+    let all = balancer.all_states().await?;
+    let is_new = |server: &ServerId| {
+        !all.iter().any(|state| state.id == *server)
+            && config.server(server.backend.as_str(), server.server.as_str()).is_some()
+    };
+    let new = balancer.leave_aside(is_new);
+    if new.is_empty() {
+        return Ok(None);
+    }
+    let names: Vec<_> = new.iter().map(ServerId::to_string).collect();
+    let what =
+        format!("balancer {}: HAProxy has not read {} yet, which its files have", balancer.name(), names.join(", "));
+    Ok(Some(Finding::warning(what, "reload HAProxy once this is done")))
 }
 
 fn describe(states: &[ServerState]) -> String {

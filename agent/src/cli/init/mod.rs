@@ -233,14 +233,13 @@ impl Initiated {
                 is_alone: self.is_alone(app),
             });
         }
-        let first = self.apps.first().and_then(|app| app.mains.first()).map_or(0, |main| main.server.place.file);
-        let name = self.config.document().file(first).map(|file| file.name().to_owned()).unwrap_or_default();
-        let haproxy_cfg = std::path::absolute(&name).unwrap_or_else(|_| PathBuf::from(name));
+        let files = options.from.iter().filter(|path| path.as_os_str() != "-");
+        let files = files.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect();
         let file = SettingsFile {
             config: &self.config,
             from: &options.from,
             socket: addresses.into_iter().next(),
-            haproxy_cfg,
+            files,
             apps: tables,
         };
         Ok(file.text())

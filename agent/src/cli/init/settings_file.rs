@@ -16,8 +16,8 @@ pub(super) struct SettingsFile<'a> {
     pub(super) config: &'a Config,
     pub(super) from: &'a [PathBuf],
     pub(super) socket: Option<Address>,
-    /// The file with the backends.
-    pub(super) haproxy_cfg: PathBuf,
+    /// HAProxy's files and folders, as paths from the root.
+    pub(super) files: Vec<PathBuf>,
     pub(super) apps: Vec<AppTable<'a>>,
 }
 
@@ -56,7 +56,10 @@ impl SettingsFile<'_> {
         }
         line("# Where HAProxy is started with -S, what old workers still serve after a reload is seen there:");
         line("# master = \"/run/haproxy/master.sock\"");
-        line(&format!("config = {}", quoted(&self.haproxy_cfg.display().to_string())));
+        match self.files.iter().map(|path| quoted(&path.display().to_string())).collect::<Vec<_>>().as_slice() {
+            [one] => line(&format!("config = {one}")),
+            several => line(&format!("config = [{}]", several.join(", "))),
+        }
         self.apps.iter().for_each(|table| self.app(table, &mut line));
         text
     }
