@@ -49,6 +49,14 @@ settings! {
         init_addr: Option<String> = None,
         /// `resolvers`: its address is asked for again while HAProxy runs.
         resolvers: Option<String> = None,
+        /// `ssl`: it is spoken to in TLS; its checks too, unless they have a `port` or `addr` of their own.
+        ssl: bool = false,
+        /// `check-ssl`: its checks speak TLS wherever they go.
+        check_ssl: bool = false,
+        /// `send-proxy` of any kind: connections begin with the PROXY protocol; its checks too, unless they have a `port` or `addr`.
+        send_proxy: bool = false,
+        /// `check-send-proxy`: its checks begin with the PROXY protocol wherever they go.
+        check_send_proxy: bool = false,
     }
 }
 
@@ -132,6 +140,33 @@ const TAKES_A_VALUE: &[&str] = &[
     "ws",
 ];
 
+/// Settings that take a value and are read here.
+const READ_WITH_A_VALUE: &[&str] = &[
+    "addr",
+    "agent-port",
+    "cookie",
+    "downinter",
+    "fall",
+    "fastinter",
+    "init-addr",
+    "inter",
+    "on-marked-down",
+    "on-marked-up",
+    "port",
+    "resolvers",
+    "rise",
+    "slowstart",
+    "track",
+    "weight",
+];
+
+/// Whether the word after this one is its value.
+pub(crate) fn takes_a_value(keyword: &str) -> bool {
+    TAKES_A_VALUE.contains(&keyword)
+        || READ_WITH_A_VALUE.contains(&keyword)
+        || keyword.starts_with("set-proxy-v2-tlv-fmt")
+}
+
 impl ServerSettings {
     /// Applies the settings of one line, in their order.
     pub(crate) fn apply(&mut self, at: At, words: &[Word]) {
@@ -155,6 +190,18 @@ impl ServerSettings {
                 "no-agent-check" => self.agent_check.set(at, Some(false)),
                 "disabled" => self.disabled.set(at, Some(true)),
                 "enabled" => self.disabled.set(at, Some(false)),
+                "ssl" => self.ssl.set(at, Some(true)),
+                "no-ssl" => self.ssl.set(at, Some(false)),
+                "check-ssl" => self.check_ssl.set(at, Some(true)),
+                "no-check-ssl" => self.check_ssl.set(at, Some(false)),
+                "send-proxy" | "send-proxy-v2" | "send-proxy-v2-ssl" | "send-proxy-v2-ssl-cn" => {
+                    self.send_proxy.set(at, Some(true));
+                }
+                "no-send-proxy" | "no-send-proxy-v2" | "no-send-proxy-v2-ssl" | "no-send-proxy-v2-ssl-cn" => {
+                    self.send_proxy.set(at, Some(false));
+                }
+                "check-send-proxy" => self.check_send_proxy.set(at, Some(true)),
+                "no-check-send-proxy" => self.check_send_proxy.set(at, Some(false)),
                 "addr" => self.addr.set(at, text().map(|text| Some(text.to_owned()))),
                 "init-addr" => self.init_addr.set(at, text().map(|text| Some(text.to_owned()))),
                 "resolvers" => self.resolvers.set(at, text().map(|text| Some(text.to_owned()))),

@@ -85,9 +85,11 @@ pub(super) enum Command {
         /// Only these apps
         apps: Vec<String>,
     },
-    /// Reads HAProxy's own configuration
+    /// Reads HAProxy's own configuration, or writes it
     #[command(subcommand)]
     HaproxyCfg(HaproxyCfg),
+    /// Writes pitstop.toml from HAProxy's configuration, and shows what haproxy.cfg lacks for restarts without a lost request
+    Init(InitOptions),
     /// Keeps an app that is out, or owing, until that is over; left behind by the commands that need it
     #[command(hide = true)]
     Keep {
@@ -114,6 +116,7 @@ impl Command {
             Self::Status { .. }
             | Self::Check { .. }
             | Self::HaproxyCfg(_)
+            | Self::Init(_)
             | Self::Completions { .. }
             | Self::Man { .. } => false,
         }
@@ -128,6 +131,67 @@ pub(super) enum HaproxyCfg {
     /// `# pitstop: allow RULE` on a line, or on one of its own before it, silences that rule there.
     #[command(after_help = LINT_CODES)]
     Lint(LintOptions),
+    /// Writes the main and backup entries of this host's apps, as pitstop.toml has them
+    Render(RenderOptions),
+}
+
+/// Of `haproxy-cfg render`.
+#[derive(Debug, Args)]
+pub(super) struct RenderOptions {
+    /// Only these apps
+    pub apps: Vec<String>,
+
+    /// Whose file it is to be, where pitstop.toml has several balancers
+    #[arg(long, value_name = "NAME")]
+    pub balancer: Option<String>,
+
+    /// Where the balancer finds an app that listens on a loopback or any address
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<std::net::IpAddr>,
+
+    /// Lets clients stick by a cookie of this name; its values are the main entries' names
+    #[arg(long, value_name = "NAME")]
+    pub cookie: Option<String>,
+
+    /// Writes a frontend, too, which listens here, such as :80
+    #[arg(long, value_name = "ADDRESS")]
+    pub bind: Option<String>,
+}
+
+/// Of `init`.
+#[derive(Debug, Args)]
+pub(super) struct InitOptions {
+    /// Files and folders of HAProxy's configuration, in the order in which HAProxy is given them with -f
+    #[arg(long, value_name = "FILE", num_args = 1.., default_value = "/etc/haproxy/haproxy.cfg")]
+    pub from: Vec<PathBuf>,
+
+    /// By which address HAProxy knows this host; may be given several times
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    pub host: Vec<String>,
+
+    /// The first port to try for the checks of the main entries; without it, 1000 above the app's own
+    #[arg(long, value_name = "PORT", conflicts_with = "socket_only", value_parser = clap::value_parser!(u16).range(1..))]
+    pub check_port: Option<u16>,
+
+    /// No ports of their own for checks, and no backup entries: the admin socket alone takes the apps out
+    #[arg(long)]
+    pub socket_only: bool,
+
+    /// The systemd unit of the app, where this host has one app, and it is not found by who listens
+    #[arg(long, value_name = "UNIT")]
+    pub systemd: Option<String>,
+
+    /// Where an admin socket is added, if there is none
+    #[arg(long, value_name = "PATH", default_value = "/run/haproxy/admin.sock")]
+    pub socket: String,
+
+    /// Changes HAProxy's files, too, once `haproxy -c` accepts the result; keeps a copy of each
+    #[arg(long)]
+    pub write: bool,
+
+    /// The program that checks them
+    #[arg(long, value_name = "PATH", default_value = "haproxy")]
+    pub haproxy: PathBuf,
 }
 
 const LINT_CODES: &str = "\

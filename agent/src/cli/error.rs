@@ -38,6 +38,10 @@ pub enum CliError {
     HaproxyCfg(#[from] ParseError),
     #[error("could not write to {}", path.display())]
     Write { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Render(#[from] super::haproxy_cfg::RenderError),
+    #[error(transparent)]
+    Init(#[from] Box<super::init::InitError>),
 }
 
 impl From<KeeperError> for CliError {
@@ -77,7 +81,9 @@ impl CliError {
             | Self::Build(_)
             | Self::Usage(_)
             | Self::Unreadable(_)
+            | Self::Render(_)
             | Self::HaproxyCfg(_) => 2,
+            Self::Init(error) => error.exit_code(),
             Self::Start { .. } | Self::Write { .. } => 1,
             // What is owing can't be known.
             Self::Journal(_) => Ending::Stuck.exit_code(),
@@ -113,6 +119,8 @@ impl CliError {
                 Some("`ulimit -n` shows how many files may be open: give it more, as with `ulimit -n 1024`".to_owned())
             }
             Self::Unreadable(_) => Some("name the files that HAProxy is given with `-f`".to_owned()),
+            Self::Render(error) => Some(error.hint()),
+            Self::Init(error) => error.hint(),
             Self::HaproxyCfg(error) => Some(format!("`haproxy -c -f {}` shows what HAProxy says", error.file)),
             Self::Usage(_) | Self::Start { .. } | Self::Write { .. } => None,
         }

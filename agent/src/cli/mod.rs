@@ -5,6 +5,7 @@ mod aside;
 mod check;
 mod error;
 mod haproxy_cfg;
+mod init;
 mod keep;
 mod phase;
 mod pit_stop;
@@ -71,6 +72,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Status { apps } => status::run(&arguments, apps).await,
         Command::Check { apps } => check::run(&arguments, apps).await,
         Command::HaproxyCfg(command) => haproxy_cfg::run(&arguments, command),
+        Command::Init(options) => init::run(&arguments, options).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "pitstop", &mut script);

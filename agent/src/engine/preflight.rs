@@ -1,10 +1,11 @@
 //! Looks at everything that a run will need, and touches nothing. `pitstop check` is little more than this step.
 
+use haproxy_cfg::Config;
 use serde::Serialize;
 
 use super::configs::Configs;
 use super::fault::chain;
-use super::{Engine, Fault, claim};
+use super::{Engine, Fault, claim, unloaded};
 use crate::config::settings::{Guard, RedirectDriver, Unlisted};
 use crate::haproxy::{ServerId, ServerState};
 use crate::journal::{self, Claim, ClaimError, Found};
@@ -111,7 +112,7 @@ impl Engine<'_> {
     pub(super) async fn inspect_by(&mut self, configs: &Configs) -> Vec<Finding> {
         let mut findings = Vec::new();
         findings.extend(self.inspect_journal());
-        findings.extend(self.inspect_balancers().await);
+        findings.extend(self.inspect_balancers(configs).await);
         match self.inspect_unnamed().await {
             Ok(unnamed) => findings.extend(unnamed),
             Err(error) => findings.push(Finding::error(chain(&error), error.hint())),
@@ -162,11 +163,12 @@ impl Engine<'_> {
         }
     }
 
-    async fn inspect_balancers(&mut self) -> Vec<Finding> {
+    async fn inspect_balancers(&mut self, configs: &Configs) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut reached = Vec::new();
         for mut balancer in std::mem::take(&mut self.balancers) {
-            match self.inspect_balancer(&mut balancer).await {
+            let config = configs.of(balancer.name());
+            match self.inspect_balancer(&mut balancer, config).await {
                 Ok(found) => {
                     findings.extend(found);
                     if let Some(why) = balancer.check_workers().await {
@@ -182,17 +184,30 @@ impl Engine<'_> {
                     let what = format!("{}; goes on without it, as `unreachable` says", chain(&error));
                     findings.push(Finding::warning(what, error.hint().unwrap_or_default()));
                 }
-                Err(error) => findings.push(Finding::error(chain(&error), error.hint())),
+                Err(error) => {
+                    let unloaded = config.and_then(|config| self.unloaded_socket(balancer.name(), config));
+                    findings.push(unloaded.unwrap_or_else(|| Finding::error(chain(&error), error.hint())));
+                }
             }
         }
         self.balancers = reached;
         findings
     }
 
-    async fn inspect_balancer(&mut self, balancer: &mut Admin) -> Result<Vec<Finding>, RotationError> {
+    async fn inspect_balancer(
+        &mut self,
+        balancer: &mut Admin,
+        config: Option<&Config>,
+    ) -> Result<Vec<Finding>, RotationError> {
         let name = balancer.name().to_owned();
+        let mut findings = Vec::new();
+        if self.request.goal == Goal::In
+            && let Some(config) = config
+        {
+            findings.extend(unloaded::leave_entries_aside(balancer, config).await?);
+        }
         let states = balancer.find().await?;
-        let mut findings = vec![Finding::good(format!("balancer {name}: {}", describe(&states)))];
+        findings.extend([Finding::good(format!("balancer {name}: {}", describe(&states)))]);
         if !balancer.is_read_only() {
             let level = balancer.level().await?;
             if level != "admin" {

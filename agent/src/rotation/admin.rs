@@ -94,6 +94,12 @@ impl Admin {
         self.read_only
     }
 
+    /// Goes on without the backup entries of which this is so, and says which these are.
+    pub fn leave_aside(&mut self, is_so: impl Fn(&ServerId) -> bool) -> Vec<ServerId> {
+        let aside = |entry: &mut Entry| entry.backup && is_so(&entry.server);
+        self.entries.extract_if(.., aside).map(|entry| entry.server).collect()
+    }
+
     /// How every entry is now: the main entries, then the backups.
     pub async fn states(&mut self) -> Result<Vec<ServerState>, RotationError> {
         let backends: BTreeSet<Name> = self.entries.iter().map(|entry| entry.server.backend.clone()).collect();

@@ -1,0 +1,65 @@
+//! Why nothing, or not all, could be written.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why `init` ended early. Unless it says otherwise, nothing of HAProxy's was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    #[error("no server in these files has the address {}", hosts.join(" or "))]
+    NoServer { hosts: Vec<String>, known: Vec<String> },
+    #[error("{name} has no address now, and pitstop.toml needs the one that the app listens on")]
+    Unresolved { name: String, source: io::Error },
+    #[error("{} is there already, and does not name {server}: nothing was written", path.display())]
+    NotNamed { path: PathBuf, server: String },
+    #[error("--systemd names one unit, and this host has {} apps: {}", apps.len(), apps.join(", "))]
+    OneUnit { apps: Vec<String> },
+    #[error("--socket {path} is no absolute path")]
+    RelativeSocket { path: String },
+    #[error("standard input can't be written to")]
+    StandardInput,
+    #[error("{} can't be run, so nothing checks the result: HAProxy's files are as they were", program.display())]
+    NoHaproxy { program: PathBuf, source: io::Error },
+    #[error("`haproxy -c` does not take the result: HAProxy's files are as they were\n{words}")]
+    Refused { words: String },
+    #[error("`{} -c` has not ended after {seconds} s: HAProxy's files are as they were", program.display())]
+    Late { program: PathBuf, seconds: u64 },
+    #[error("{} was changed by somebody else meanwhile: HAProxy's files are as they were", path.display())]
+    Changed { path: PathBuf },
+    #[error("{} could not be {done}", path.display())]
+    Io { path: PathBuf, done: &'static str, source: io::Error },
+}
+
+impl InitError {
+    /// The exit code.
+    pub(in crate::cli) fn exit_code(&self) -> u8 {
+        if matches!(self, Self::Io { .. }) { 1 } else { 2 }
+    }
+
+    /// What to do about it.
+    pub(in crate::cli) fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoServer { known, .. } if known.is_empty() => {
+                "there is no server in them: name all files that HAProxy is given with -f, as --from FILE FILE".to_owned()
+            }
+            Self::NoServer { known, .. } => format!("give the address as it stands there: {}", known.join(", ")),
+            Self::Unresolved { .. } => "give the address beside the name: --host NAME --host ADDRESS".to_owned(),
+            Self::NotNamed { path, .. } => format!(
+                "add the app there, or have a new file written beside it and take over what you need: pitstop --config {}.new init …",
+                path.display()
+            ),
+            Self::OneUnit { .. } => "leave it out, and fill in the units in pitstop.toml".to_owned(),
+            Self::RelativeSocket { .. } => "for example: --socket /run/haproxy/admin.sock".to_owned(),
+            Self::StandardInput => "name the files: --from /etc/haproxy/haproxy.cfg".to_owned(),
+            Self::NoHaproxy { .. } => "say where it is: --haproxy /usr/sbin/haproxy".to_owned(),
+            Self::Refused { .. } => {
+                "does it take the files as they are (`haproxy -c -f FILE`)? If so, take over by hand what you need of the diff, \
+                 which `pitstop init` without --write shows"
+                    .to_owned()
+            }
+            Self::Late { .. } => "does `haproxy -c -f FILE` wait for names to be resolved?".to_owned(),
+            Self::Changed { .. } => "type it once more".to_owned(),
+            Self::Io { .. } => return None,
+        })
+    }
+}

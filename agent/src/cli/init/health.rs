@@ -1,0 +1,201 @@
+//! What HAProxy's health checks ask, as a probe of pitstop's.
+
+use haproxy_cfg::{Config, Place, Proxy, Word};
+
+use super::host::HostApp;
+
+/// The answers that HAProxy takes where nothing else is said: all from 200 to 399 (configuration manual, 4.2, `option httpchk`).
+const TAKEN: [u16; 14] = [200, 201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 304, 307, 308];
+
+/// What proves that the app is healthy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Health {
+    /// A GET.
+    Http(HttpHealth),
+    /// A connect; what HAProxy's own checks ask beyond that, if so, stands at this line.
+    Connect(Option<Place>),
+}
+
+/// A GET.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct HttpHealth {
+    /// Over TLS.
+    pub(super) tls: bool,
+    /// Path and query.
+    pub(super) path: String,
+    /// Sent with it.
+    pub(super) headers: Vec<(String, String)>,
+    /// Accepted answers.
+    pub(super) status: Vec<u16>,
+    /// Must stand in the body.
+    pub(super) contains: Option<String>,
+    /// A line that expects more than could be taken over.
+    pub(super) more: Option<Place>,
+}
+
+/// What the backend of the app's first entry asks.
+pub(super) fn health(config: &Config, app: &HostApp) -> Health {
+    let Some(main) = app.mains.first() else { return Health::Connect(None) };
+    let Some(backend) = config.backend(main.id.backend.as_str()) else { return Health::Connect(None) };
+    // A probe of ours does not speak the PROXY protocol.
+    let settings = &backend.settings;
+    let Some(Some(short)) = settings.httpchk.known().filter(|_| !main.server.settings.send_proxy.is(&true)) else {
+        return Health::Connect(settings.httpchk.place());
+    };
+    let mut health = HttpHealth {
+        tls: main.server.settings.ssl.is(&true),
+        path: short.clone().unwrap_or_else(|| "/".to_owned()),
+        status: TAKEN.to_vec(),
+        ..HttpHealth::default()
+    };
+    if let Some(place) = settings.httpchk.place() {
+        health.headers.extend(legacy_headers(&config.words(place)));
+    }
+    // What `http-check connect` begins is several requests: the last of each is all that is seen here.
+    for place in http_checks(config, backend) {
+        rule(&mut health, place, &config.words(place));
+    }
+    // `OPTIONS *` asks for no page.
+    if !health.path.starts_with('/') {
+        "/".clone_into(&mut health.path);
+    }
+    Health::Http(health)
+}
+
+/// The `http-check` lines in force: the section's own, else those of the `defaults` that say so.
+fn http_checks(config: &Config, backend: &Proxy) -> Vec<Place> {
+    let settings = &backend.settings;
+    let given = [settings.http_check_uri.place(), settings.http_check_expect.place()];
+    let Some(last) = given.into_iter().flatten().max() else { return Vec::new() };
+    let begins = config.sections().iter().rfind(|section| section.place <= last && section.place.file == last.file);
+    let Some(begin) = begins.map(|section| section.place) else { return Vec::new() };
+    let lines = (begin.line + 1..=last.line).map(|line| Place { line, ..begin });
+    lines.filter(|place| config.words(*place).first().is_some_and(|word| word.text == "http-check")).collect()
+}
+
+/// `http-check send …` or `http-check expect …`
+fn rule(health: &mut HttpHealth, place: Place, words: &[Word]) {
+    let texts: Vec<_> = words.iter().map(|word| word.text.as_str()).collect();
+    match texts.as_slice() {
+        [_, "send", rest @ ..] => send(health, rest),
+        [_, "expect", rest @ ..] if expect(health, rest).is_some() => {}
+        [_, "expect" | "connect", ..] => health.more = Some(place),
+        _ => {}
+    }
+}
+
+fn send(health: &mut HttpHealth, words: &[&str]) {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "uri" => {
+                if let Some(uri) = words.next() {
+                    health.path = (*uri).to_owned();
+                }
+            }
+            "hdr" => {
+                let (name, value) = (words.next(), words.next());
+                // Such a value may depend on the check itself.
+                if let (Some(name), Some(value)) = (name, value.filter(|value| !value.replace("%%", "").contains('%')))
+                {
+                    health.headers.push(((*name).to_owned(), value.replace("%%", "%")));
+                }
+            }
+            "meth" | "ver" | "uri-lf" | "body" | "body-lf" | "comment" => drop(words.next()),
+            _ => {}
+        }
+    }
+}
+
+/// `None` where a probe can't expect the same.
+fn expect(health: &mut HttpHealth, words: &[&str]) -> Option<()> {
+    let mut words = words.iter();
+    let kind = loop {
+        match *words.next()? {
+            "comment" | "min-recv" | "ok-status" | "error-status" | "tout-status" | "on-success" | "on-error"
+            | "status-code" => drop(words.next()),
+            kind => break kind,
+        }
+    };
+    let value = words.next()?;
+    match kind {
+        "status" => health.status = codes(value)?,
+        "rstatus" => {
+            let plain = value.trim_start_matches('^').trim_end_matches('$').trim_matches(['(', ')']);
+            health.status = codes(&plain.replace('|', ","))?;
+        }
+        "string" => health.contains = Some((*value).to_owned()),
+        _ => return None,
+    }
+    Some(())
+}
+
+/// `200,204` or `200-299`
+fn codes(text: &str) -> Option<Vec<u16>> {
+    let mut codes = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (first.parse::<u16>().ok()?, last.parse::<u16>().ok()?);
+        let are_statuses = (100..=599).contains(&first) && (100..=599).contains(&last);
+        codes.extend(are_statuses.then_some(first..=last)?);
+    }
+    Some(codes)
+}
+
+/// Those that the old way of writing puts behind the version: `option httpchk GET / HTTP/1.1\r\nHost:\ www`.
+fn legacy_headers(words: &[Word]) -> Vec<(String, String)> {
+    let text: Vec<_> = words.iter().skip(4).map(|word| word.text.as_str()).collect();
+    let text = text.join(" ");
+    let fields = text.split("\r\n").skip(1).filter_map(|field| field.split_once(':'));
+    fields.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use super::*;
+    use crate::cli::init::host::{HostApp, Listed};
+
+    fn http(lines: &str) -> HttpHealth {
+        let text = format!(
+            "defaults\n http-check expect status 204\nbackend be\n mode http\n{lines}\n server x 10.0.0.2:80 check\n"
+        );
+        let config = Config::parse("haproxy.cfg", &text).unwrap();
+        let server = config.server("be", "x").unwrap();
+        let main = Listed { id: "be/x".parse().unwrap(), server };
+        let listen = "10.0.0.2:80".parse().unwrap();
+        let app = HostApp { name: "be".parse().unwrap(), listen, mains: vec![main], backups: Vec::new() };
+        match health(&config, &app) {
+            Health::Http(http) => http,
+            Health::Connect(_) => panic!("{text}"),
+        }
+    }
+
+    #[test]
+    fn a_check_is_taken_over_with_path_host_and_status() {
+        let health = http(
+            " option httpchk\n http-check send meth GET uri /health?x ver HTTP/1.1 hdr Host www.example.org\n http-check expect status 200,301-302",
+        );
+        assert_eq!(health.path, "/health?x");
+        assert_eq!(health.headers, [("Host".to_owned(), "www.example.org".to_owned())]);
+        assert_eq!(health.status, [200, 301, 302]);
+        assert_eq!(health.more, None);
+    }
+
+    #[test]
+    fn the_old_way_of_writing_is_read_and_what_defaults_expect_holds() {
+        let health = http(r" option httpchk HEAD /up HTTP/1.1\r\nHost:\ www.example.org");
+        assert_eq!(health.path, "/up");
+        assert_eq!(health.headers, [("Host".to_owned(), "www.example.org".to_owned())]);
+        assert_eq!(health.status, [204]);
+    }
+
+    #[test]
+    fn what_a_probe_can_not_expect_is_named() {
+        let health = http(" option httpchk\n http-check expect ! status 500");
+        assert!(health.more.is_some());
+        let health = http(" option httpchk\n http-check expect rstatus '^(200|204)$'");
+        assert_eq!((health.status, health.more), (vec![200, 204], None));
+    }
+}

@@ -1,0 +1,267 @@
+//! `init`: from HAProxy's configuration to a `pitstop.toml` and the recipe.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `host` | finds the host's servers, and makes apps of them |
+//! | `ports` | finds ports for the checks of main entries |
+//! | `health` | makes a probe of what HAProxy's checks ask |
+//! | `unit` | finds the systemd unit of an app that runs here |
+//! | `settings_file` | writes `pitstop.toml` |
+//! | `write` | changes HAProxy's files, once `haproxy -c` accepts them |
+//! | `report` | says what was found and done, and what to type next |
+
+mod error;
+mod health;
+mod host;
+mod ports;
+mod report;
+mod settings_file;
+mod unit;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use haproxy_cfg::render::{Adoption, Wanted, adopt, edit};
+use haproxy_cfg::{Config, Environment, Level, Source};
+
+pub(super) use self::error::InitError;
+use self::host::{Found, Host, HostApp};
+use self::ports::CheckPort;
+use self::settings_file::{AppTable, SettingsFile, address_of_socket};
+use self::write::Change;
+use super::CliError;
+use super::args::{Arguments, InitOptions};
+use crate::config::{self, Settings};
+use crate::haproxy::read_files;
+
+/// What was found, and what became of it.
+#[derive(Debug)]
+struct Initiated {
+    config: Config,
+    apps: Vec<HostApp>,
+    check_ports: Vec<CheckPort>,
+    adoption: Adoption,
+    /// Lines that were left alone, with why.
+    left: Vec<(haproxy_cfg::Place, String)>,
+    /// Main entries of other hosts.
+    others: Vec<String>,
+    /// What HAProxy's files lack.
+    changes: Vec<Change>,
+    /// The copies of those that were changed; `None` where nothing was to be written.
+    copies: Option<Vec<PathBuf>>,
+    /// Whether `pitstop.toml` is new.
+    is_new: bool,
+    /// What only a person can fill in there.
+    flaw: Option<config::ConfigError>,
+}
+
+/// Writes `pitstop.toml` if there is none, and shows or makes the changes of HAProxy's files.
+pub(super) async fn run(arguments: &Arguments, options: &InitOptions) -> Result<ExitCode, CliError> {
+    let initiated = initiate(arguments, options).await?;
+    if arguments.is_json() {
+        report::json(&initiated, arguments, options);
+    } else {
+        report::human(&initiated, arguments, options);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn initiate(arguments: &Arguments, options: &InitOptions) -> Result<Initiated, CliError> {
+    refuse_early(options)?;
+    let sources = read_files(&options.from)?;
+    let config = Config::read(sources, &Environment::default())?;
+    let Found { mut apps, mut left, others } = host::find(&config, &hosts(options).await?).map_err(Box::new)?;
+    if options.systemd.is_some() && apps.len() > 1 {
+        let apps = apps.iter().map(|app| app.name.to_string()).collect();
+        return Err(Box::new(InitError::OneUnit { apps }).into());
+    }
+    let existing = existing(&arguments.config)?;
+    let check_ports = match &existing {
+        Some(settings) => as_configured(settings, &mut apps, &arguments.config).map_err(Box::new)?,
+        None if options.socket_only => vec![CheckPort::Traffic; apps.len()],
+        None => ports::choose(&config, &apps, options.check_port).await,
+    };
+    let adoption = adopt(&config, &wanted(&apps, &check_ports), &options.socket);
+    left.extend(adoption.left.iter().map(|left| (left.place, left.why.clone())));
+    left.extend(apps.iter().zip(&check_ports).filter_map(|(app, port)| answered(app, *port)));
+    let changes = changes(&config, &adoption);
+    let is_new = existing.is_none();
+    let mut initiated =
+        Initiated { config, apps, check_ports, adoption, left, others, changes, copies: None, is_new, flaw: None };
+    let text = if is_new { Some(initiated.settings_text(options).await?) } else { None };
+    if options.write {
+        let files = initiated.files();
+        initiated.copies = Some(if initiated.changes.is_empty() {
+            Vec::new()
+        } else {
+            write::write(&initiated.changes, &files, &options.haproxy).await.map_err(Box::new)?
+        });
+    }
+    if let Some(text) = text {
+        write::create_new(&arguments.config, &text).map_err(Box::new)?;
+        initiated.flaw = config::parse(&arguments.config, &text).err();
+    }
+    Ok(initiated)
+}
+
+/// What is wrong whatever the files say.
+fn refuse_early(options: &InitOptions) -> Result<(), Box<InitError>> {
+    if !options.socket.starts_with('/') {
+        return Err(Box::new(InitError::RelativeSocket { path: options.socket.clone() }));
+    }
+    if options.write && options.from.iter().any(|path| path.as_os_str() == "-") {
+        return Err(Box::new(InitError::StandardInput));
+    }
+    Ok(())
+}
+
+async fn hosts(options: &InitOptions) -> Result<Vec<Host>, Box<InitError>> {
+    let mut hosts = Vec::new();
+    for text in &options.host {
+        hosts.push(Host::resolve(text, &options.host).await.map_err(Box::new)?);
+    }
+    Ok(hosts)
+}
+
+/// The `pitstop.toml` that is there already.
+fn existing(path: &Path) -> Result<Option<Settings>, CliError> {
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => Ok(Some(config::load(path)?)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Names and check ports as an existing `pitstop.toml` has them.
+fn as_configured(settings: &Settings, apps: &mut [HostApp], path: &Path) -> Result<Vec<CheckPort>, InitError> {
+    let mut ports = Vec::new();
+    for app in apps {
+        let lists =
+            |main: &host::Listed| settings.apps.values().find(|configured| configured.servers.contains(&main.id));
+        let Some(configured) = app.mains.iter().find_map(lists) else {
+            let server = app.mains.first().map(|main| main.id.to_string()).unwrap_or_default();
+            return Err(InitError::NotNamed { path: path.to_owned(), server });
+        };
+        app.name = configured.name.clone();
+        let redirect = configured.redirect.as_ref();
+        ports.push(redirect.map_or(CheckPort::Traffic, |redirect| CheckPort::Own(redirect.check_port)));
+    }
+    Ok(ports)
+}
+
+fn wanted(apps: &[HostApp], ports: &[CheckPort]) -> Vec<Wanted> {
+    let all = apps.iter().zip(ports).flat_map(|(app, port)| {
+        app.mains.iter().map(|main| Wanted {
+            backend: main.id.backend.to_string(),
+            server: main.id.server.to_string(),
+            check_port: match port {
+                CheckPort::Own(port) => Some(*port),
+                CheckPort::Answered(_) | CheckPort::Traffic => None,
+            },
+        })
+    });
+    all.collect()
+}
+
+fn answered(app: &HostApp, port: CheckPort) -> Option<(haproxy_cfg::Place, String)> {
+    let (CheckPort::Answered(port), Some(main)) = (port, app.mains.first()) else { return None };
+    let why = format!(
+        "{} is checked on port {port}, on which something answers here: so it stays, and the admin socket alone takes it out",
+        main.id
+    );
+    Some((main.server.place, why))
+}
+
+/// The files that lack something.
+fn changes(config: &Config, adoption: &Adoption) -> Vec<Change> {
+    let files = config.document().files().iter().zip(0..);
+    let changes = files.map(|(file, number)| Change {
+        path: PathBuf::from(file.name()),
+        old: file.bytes().to_vec(),
+        new: edit::edited(config.document(), number, &adoption.edits),
+    });
+    changes.filter(|change| change.old != change.new).collect()
+}
+
+impl Initiated {
+    /// All files in the order in which HAProxy is given them.
+    fn files(&self) -> Vec<PathBuf> {
+        self.config.document().files().iter().map(|file| PathBuf::from(file.name())).collect()
+    }
+
+    /// The configuration with what it lacked.
+    fn changed_config(&self) -> Result<Config, CliError> {
+        let new = |path: &Path| self.changes.iter().find(|change| change.path == path).map(|change| change.new.clone());
+        let files = self.config.document().files().iter();
+        let sources = files
+            .map(|file| Source::new(file.name(), new(Path::new(file.name())).unwrap_or_else(|| file.bytes().to_vec())));
+        Ok(Config::read(sources.collect(), &Environment::default())?)
+    }
+
+    /// The check port of an app's redirect; `None` where a line that would have to name it was left alone.
+    fn check_port(&self, app: usize) -> Option<u16> {
+        let (Some(app), Some(CheckPort::Own(port))) = (self.apps.get(app), self.check_ports.get(app)) else {
+            return None;
+        };
+        let is_left = |main: &host::Listed| self.adoption.left.iter().any(|left| left.place == main.server.place);
+        let is_there = |main: &host::Listed| main.server.check_port.is(&Some(*port));
+        app.mains.iter().all(|main| is_there(main) || !is_left(main)).then_some(*port)
+    }
+
+    /// The new `pitstop.toml`.
+    async fn settings_text(&self, options: &InitOptions) -> Result<String, CliError> {
+        let changed = self.changed_config()?;
+        let is_admin = |level: Option<&Level>| level == Some(&Level::Admin);
+        let sockets =
+            changed.global().sockets.iter().filter(|socket| !socket.conditional && is_admin(socket.level.known()));
+        let mut addresses: Vec<_> = sockets.filter_map(|socket| address_of_socket(socket.address.known()?)).collect();
+        // What is on this host is nearer than what is reached over TCP.
+        addresses.sort_by_key(|address| matches!(address, crate::haproxy::Address::Tcp(_)));
+        let mut tables = Vec::new();
+        for (number, app) in self.apps.iter().enumerate() {
+            let unit = match &options.systemd {
+                Some(unit) => Some(unit.clone()),
+                None => unit::unit_at(app.listen).await,
+            };
+            tables.push(AppTable {
+                app,
+                twins: self.twins(app),
+                check_port: self.check_port(number),
+                health: health::health(&self.config, app),
+                unit,
+                is_alone: self.is_alone(app),
+            });
+        }
+        let files = options.from.iter().filter(|path| path.as_os_str() != "-");
+        let files = files.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect();
+        let file = SettingsFile {
+            config: &self.config,
+            from: &options.from,
+            socket: addresses.into_iter().next(),
+            files,
+            apps: tables,
+        };
+        Ok(file.text())
+    }
+
+    /// The backup entries of an app that are new.
+    fn twins(&self, app: &HostApp) -> Vec<String> {
+        let is_of = |backend: &str, main: &str| {
+            app.mains.iter().any(|listed| listed.id.backend.as_str() == backend && listed.id.server.as_str() == main)
+        };
+        let twins = self.adoption.twins.iter().filter(|[backend, main, _]| is_of(backend, main));
+        twins.map(|[backend, _, twin]| format!("{backend}/{twin}")).collect()
+    }
+
+    /// Whether a backend has no main entry but those of this app.
+    fn is_alone(&self, app: &HostApp) -> bool {
+        app.mains.iter().any(|main| {
+            let backend = self.config.backend(main.id.backend.as_str());
+            let others = backend.into_iter().flat_map(|backend| backend.server_lines());
+            let is_own = |name: &str| {
+                app.mains.iter().any(|own| own.id.server.as_str() == name && own.id.backend == main.id.backend)
+            };
+            !others.filter(|server| !server.settings.backup.is(&true)).any(|server| !is_own(&server.name))
+        })
+    }
+}

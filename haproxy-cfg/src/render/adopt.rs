@@ -1,0 +1,237 @@
+//! What an existing configuration lacks of the recipe.
+
+use std::collections::HashSet;
+
+use super::edit::Edit;
+use super::line::Line;
+use super::text::quote;
+use crate::config::Config;
+use crate::document::Place;
+use crate::effective::Effective;
+use crate::global::Level;
+use crate::proxy::Proxy;
+use crate::server::Server;
+
+/// A main entry that is to be taken out and put back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its backend.
+    pub backend: String,
+    /// Its name.
+    pub server: String,
+    /// The port of its own that it is to be checked on; `None` where the socket alone takes it out, and it needs no backup entry.
+    pub check_port: Option<u16>,
+}
+
+/// What has to be changed, and nothing more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Adoption {
+    /// The changes; none where nothing is lacking.
+    pub edits: Vec<Edit>,
+    /// The backup entries that are added: backend, main entry, its backup.
+    pub twins: Vec<[String; 3]>,
+    /// What could not be changed.
+    pub left: Vec<LeftAlone>,
+}
+
+/// Something that somebody else has to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftAlone {
+    /// The line.
+    pub place: Place,
+    /// Why, in one sentence.
+    pub why: String,
+}
+
+/// Finds what is lacking: checks on the wanted ports, backup entries with the same cookie, `retries` and `option redispatch` in their
+/// backends, and an admin socket, which is added with this path. Whatever depends on a condition or a variable is left alone.
+pub fn adopt(config: &Config, wanted: &[Wanted], socket: &str) -> Adoption {
+    let mut adoption = Adoption::default();
+    admin_socket(config, socket, &mut adoption);
+    let mut seen = HashSet::new();
+    for wanted in wanted {
+        let Some(proxy) = config.backend(&wanted.backend) else { continue };
+        let Some(server) = proxy.server(&wanted.server) else { continue };
+        let Some(line) = Line::read(config, server.place) else {
+            let why = format!(
+                "{}/{} can't be changed by itself: it is no plain `server` line",
+                wanted.backend, wanted.server
+            );
+            adoption.left.push(LeftAlone { place: server.place, why });
+            continue;
+        };
+        if seen.insert(&wanted.backend) {
+            retries(config, proxy, &line, &mut adoption);
+        }
+        let adopted = match wanted.check_port {
+            None => check(&server, &line).map(|check| adoption.edits.extend(check)),
+            Some(port) => main_and_backup(config, proxy, &server, &line, port, &mut adoption),
+        };
+        if adopted.is_none() {
+            let why = format!(
+                "{}/{} can't be changed by itself: its checks are of another server's address, or depend on a condition or a variable",
+                wanted.backend, wanted.server
+            );
+            adoption.left.push(LeftAlone { place: server.place, why });
+        }
+    }
+    adoption
+}
+
+/// A socket of level admin. One of a lower level may be open to many, so it stays as it is unless it has the very path.
+fn admin_socket(config: &Config, path: &str, adoption: &mut Adoption) {
+    let sockets = &config.global().sockets;
+    if sockets
+        .iter()
+        .any(|socket| socket.conditional || socket.level.known().is_none_or(|level| *level == Level::Admin))
+    {
+        return;
+    }
+    let path_of = |address: &str| address.trim_start_matches("unix@").to_owned();
+    let same = sockets.iter().find(|socket| socket.address.known().is_some_and(|address| path_of(address) == path));
+    if let Some(place) = same.and_then(|socket| socket.address.place()) {
+        let words = config.words(place);
+        let level = words.iter().skip_while(|word| word.text != "level").nth(1);
+        let end = words.last().map_or(0, |word| word.bytes.end);
+        adoption.edits.push(match level {
+            Some(level) => Edit::Replace(place, level.bytes.clone(), "admin".to_owned()),
+            None => Edit::Replace(place, end..end, " level admin".to_owned()),
+        });
+        return;
+    }
+    let line = format!("stats socket {} mode 660 level admin expose-fd listeners", quote(path));
+    let global = config.sections().iter().find(|section| section.keyword == "global" && !section.conditional);
+    let last = || {
+        let lines = config.document().file(0).map_or(0, |file| file.lines());
+        (lines > 0).then_some(Place { file: 0, line: lines })
+    };
+    match (global, last()) {
+        (Some(global), _) => {
+            let next = Place { line: global.place.line + 1, ..global.place };
+            adoption.edits.push(Edit::After(global.place, format!("{}{line}", indent_of(config, next))));
+        }
+        (None, Some(last)) => {
+            adoption.edits.push(Edit::After(last, String::new()));
+            adoption.edits.push(Edit::After(last, "global".to_owned()));
+            adoption.edits.push(Edit::After(last, format!("    {line}")));
+        }
+        (None, None) => {}
+    }
+}
+
+/// How far in a line begins; as usual where it says nothing.
+fn indent_of(config: &Config, place: Place) -> String {
+    let line = config.document().line(place);
+    let indent = line.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    match line.get(..indent).and_then(|indent| std::str::from_utf8(indent).ok()) {
+        Some(indent) if !indent.is_empty() && indent.len() < line.len() => indent.to_owned(),
+        _ => "    ".to_owned(),
+    }
+}
+
+/// A request whose server is gone is tried again, in the end on another one.
+fn retries(config: &Config, proxy: &Proxy, line: &Line<'_>, adoption: &mut Adoption) {
+    let settings = &proxy.settings;
+    let mut edit = |says: Option<Place>, text: &str| {
+        let indent = if line.indent().is_empty() { "    " } else { line.indent() };
+        adoption.edits.push(match says.filter(|place| is_within(config, proxy, *place)) {
+            Some(place) => {
+                let words = config.words(place);
+                let whole = words.first().zip(words.last()).map(|(first, last)| first.bytes.start..last.bytes.end);
+                Edit::Replace(place, whole.unwrap_or(0..0), text.to_owned())
+            }
+            None => Edit::After(proxy.place, format!("{indent}{text}")),
+        });
+    };
+    if settings.retries.is(&0) {
+        edit(settings.retries.place(), "retries 3");
+    }
+    if settings.redispatch.is(&false) {
+        edit(settings.redispatch.place(), "option redispatch");
+    }
+}
+
+/// Whether a line stands in this section, and not in the `defaults` that it starts from.
+fn is_within(config: &Config, proxy: &Proxy, place: Place) -> bool {
+    let begun = |section: &&crate::section::Section| section.place <= place && section.place.file == place.file;
+    config.sections().iter().rfind(begun).is_some_and(|section| section.place == proxy.place)
+}
+
+/// A check where there is none; `None` where that can't be known.
+fn check(server: &Server, line: &Line<'_>) -> Option<Option<Edit>> {
+    let settings = &server.settings;
+    let is_watched = *settings.check.known()? || settings.track.known()?.is_some();
+    Some((!is_watched).then(|| line.append("check")))
+}
+
+/// The check port of the main entry, and its backup entry; `None` where something is not known, or not its own.
+fn main_and_backup(
+    config: &Config,
+    proxy: &Proxy,
+    server: &Server,
+    line: &Line<'_>,
+    port: u16,
+    adoption: &mut Adoption,
+) -> Option<()> {
+    let settings = &server.settings;
+    let is_own = settings.addr.known()?.is_none() && settings.track.known()?.is_none();
+    let traffic = server.port.known().copied().flatten().filter(|_| is_own)?;
+    let (has_port, cookie) = (*settings.port.known()?, settings.cookie.known()?);
+    let is_checked = *settings.check.known()?;
+    let mut edits = Vec::new();
+    if !is_checked {
+        edits.push(line.append("check"));
+    }
+    if has_port != Some(port) {
+        edits.push(line.set("port", &port.to_string(), "check"));
+    }
+    // With a port of their own, checks do not follow what is said for the server (configuration manual, 5.2, `check-ssl`).
+    if has_port.is_none() {
+        let lacks = |has: &Effective<bool>, check_has: &Effective<bool>| has.is(&true) && check_has.is(&false);
+        if lacks(&settings.ssl, &settings.check_ssl) {
+            edits.push(line.append("check-ssl"));
+        }
+        if lacks(&settings.send_proxy, &settings.check_send_proxy) {
+            edits.push(line.append("check-send-proxy"));
+        }
+    }
+    let is_twin = |twin: &Server| twin.settings.backup.is(&true) && twin.address.known() == server.address.known();
+    match proxy.server_lines().find(is_twin) {
+        Some(twin) => edits.extend(mended(config, &twin, cookie.as_deref(), traffic)?),
+        None => {
+            let mut more = Vec::new();
+            more.extend((!is_checked).then(|| "check".to_owned()));
+            // A `default-server` may give a port, too.
+            more.extend(has_port.map(|_| format!("port {traffic}")));
+            let name = free_name(proxy, line.name())?;
+            edits.push(Edit::After(server.place, line.twin(&name, &more)));
+            adoption.twins.push([proxy.name.clone()?, server.name.clone(), name]);
+        }
+    }
+    adoption.edits.extend(edits);
+    Some(())
+}
+
+/// What a backup entry that is there lacks.
+fn mended(config: &Config, twin: &Server, cookie: Option<&str>, traffic: u16) -> Option<Vec<Edit>> {
+    let line = Line::read(config, twin.place)?;
+    let mut edits = Vec::new();
+    if let Some(cookie) =
+        cookie.filter(|cookie| twin.settings.cookie.known().map(Option::as_deref) != Some(Some(*cookie)))
+    {
+        edits.push(line.set("cookie", &quote(cookie), "cookie"));
+    }
+    if twin.settings.check.is(&false) && twin.settings.track.is(&None) {
+        edits.push(line.append("check"));
+    }
+    if twin.check_port.known()? != &Some(traffic) {
+        edits.push(line.set("port", &traffic.to_string(), "check"));
+    }
+    Some(edits)
+}
+
+/// A name for the backup entry that no other server of the backend has.
+fn free_name(proxy: &Proxy, main: &str) -> Option<String> {
+    let numbered = (2..100).map(|number| format!("{main}-backup{number}"));
+    std::iter::once(format!("{main}-backup")).chain(numbered).find(|name| proxy.server(name).is_none())
+}
