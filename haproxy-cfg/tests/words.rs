@@ -91,8 +91,8 @@ fn what_may_stand_in_more_sections_than_anybody_has_is_refused_before_it_costs()
         format!("{blocks} server s 127.0.0.1:1\n")
     };
     assert!(read(&doubtful(99), &Environment::default()).is_ok());
-    let refused = read(&doubtful(30_000), &Environment::default()).unwrap_err();
-    assert_eq!((refused.line, refused.column), (90_001, 2));
+    let refused = read(&doubtful(3000), &Environment::default()).unwrap_err();
+    assert_eq!((refused.line, refused.column), (9001, 2));
 }
 
 #[test]

@@ -64,6 +64,7 @@ const REFUSED: &[(&[&str], usize, u32)] = &[
     (&[".if 1\n.else\n.else\n.endif\n"], 0, 3),
     (&[".if 1\n.else\n.elif 1\n.endif\n"], 0, 3),
     (&["global\n.if yes\n.endif\n"], 0, 2),
+    (&[".if 1\n", ".endif\n"], 0, 1),
     (&["backend b from nowhere\n"], 0, 1),
     (&["backend b from late\ndefaults late\n"], 0, 1),
     (&["backend\n"], 0, 1),
@@ -75,6 +76,32 @@ const REFUSED: &[(&[&str], usize, u32)] = &[
     (&["backend b\n server-template a 0 127.0.0.1:1\n"], 0, 2),
     (&["backend b\n server-template a 127.0.0.1:1\n"], 0, 2),
 ];
+
+/// Texts that are well formed and mean nothing to HAProxy. To say so is its own task; we read them, so that they can be looked at.
+const MEANINGLESS: &[&[&str]] = &[
+    &["backend b\n server s 127.0.0.1:1\n server s 127.0.0.1:2\n"],
+    &["backend b\nbackend b\n"],
+    &["backend b\n no-such-keyword\n"],
+    &["backend b\n server s 127.0.0.1:1 no-such-keyword\n"],
+    &["backend b\n setenv A b\n"],
+    &["backend b\n no server s 127.0.0.1:1\n"],
+    &["defaults\n server s 127.0.0.1:1\n"],
+    &["defaults d\n retries 1\ndefaults d\n retries 2\nbackend b from d\n"],
+    &["backend b\n server s 127.0.0.1:1 weight 257\n"],
+    // Since 2.3 the last line must have an end.
+    &["backend b\n balance leastconn"],
+];
+
+#[test]
+fn what_is_only_meaningless_to_haproxy_is_read_all_the_same() {
+    for version in VERSIONS {
+        for files in MEANINGLESS {
+            assert!(check(version, files).is_some(), "HAProxy reads {files:?}");
+            let ours = read(version, files);
+            assert!(ours.is_ok(), "{files:?}: {ours:?}");
+        }
+    }
+}
 
 #[test]
 fn what_haproxy_reads_we_read() {

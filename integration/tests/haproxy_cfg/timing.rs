@@ -1,7 +1,7 @@
 //! `inter`, `fastinter`, `downinter`, `fall` and `rise` by the checks that arrive at an app, and how long it takes at worst to be seen
 //! as down and as up.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -211,7 +211,8 @@ impl App {
                 while let Ok((mut stream, _)) = listener.accept() {
                     checks.lock().unwrap().push(Instant::now());
                     if speaks_http {
-                        stream.read(&mut [0; 4096]).ok();
+                        let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+                        lines.take_while(|line| !line.is_empty()).for_each(drop);
                         let status = if is_well.load(Ordering::SeqCst) { "200 OK" } else { "503 Service Unavailable" };
                         stream.write_all(format!("HTTP/1.0 {status}\r\n\r\n").as_bytes()).ok();
                     }
