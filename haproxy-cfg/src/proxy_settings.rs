@@ -43,6 +43,8 @@ settings! {
         http_check_uri: Option<String> = None,
         /// `http-check expect`, or a longer check than one request.
         http_check_expect: bool = false,
+        /// `http-check connect` or `tcp-check connect`: checks connect as these lines say.
+        check_connect: bool = false,
         /// `load-server-state-from-file`: whether states are read from a file at the start.
         load_server_state: LoadServerState = LoadServerState::None,
         /// `force-persist`: some clients stick even to a server that is down.
@@ -139,8 +141,9 @@ impl ProxySettings {
                     self.http_check_uri.set(at, uri.known().map(|uri| Some(uri.to_owned())));
                 }
             }
-            "http-check" if first.is_some_and(|word| word.text == "expect" || word.text == "connect") => {
-                self.http_check_expect.set(at, Some(true));
+            "http-check" if first.is_some_and(|word| word.text == "expect") => self.http_check_expect.set(at, Some(true)),
+            "http-check" | "tcp-check" if first.is_some_and(|word| word.text == "connect") => {
+                self.check_connect.set(at, Some(true));
             }
             "timeout" => self.apply_timeout(at, words),
             "option" => self.apply_option(at, words, true),

@@ -138,7 +138,7 @@ hint: `haproxy -c -f quote.cfg` shows what HAProxy says
 ";
     assert_eq!((quote.code, quote.stdout.as_str(), quote.stderr.as_str()), (Some(2), "", wanted));
     let binary = files.lint(&["binary.cfg"]);
-    binary.assert_code(2).assert_says(&["binary.cfg:1:1", r"\u{7f}ELF\0\0\u{1}"]);
+    binary.assert_code(2).assert_says(&["binary.cfg:1:5", "NUL", r"\u{7f}ELF\0\0\u{1}"]);
     files.lint(&["none.cfg"]).assert_code(2).assert_says(&["none.cfg can't be read: No such file"]);
 
     let json = files.lint(&["quote.cfg", "--output", "json"]);

@@ -116,7 +116,7 @@ fn what_is_asked(report: &mut Report<'_>, backend: &Backend<'_>) {
             let fix = "add `option httpchk` and `http-check send meth GET uri /health`, or what the app has for that";
             report.at(Rule::CheckByConnect, place, backend.name(), what, fix);
         }
-        Some(Some(uri)) if settings.http_check_expect.is(&false) => {
+        Some(Some(uri)) if settings.http_check_expect.is(&false) && settings.check_connect.is(&false) => {
             let Some(sent) = settings.http_check_uri.known() else { return };
             let uri = sent.as_ref().or(uri.as_ref());
             if uri.is_none_or(|uri| uri == "/") {

@@ -73,9 +73,16 @@ fn twins(report: &mut Report<'_>, backend: &Backend<'_>) {
                     twin_cookie(report, main, backup);
                 }
                 twin_check_port(report, main, backup);
+                plain_check(report, backend, main);
             }
-            None if has_cookie(backend) => no_twin(report, backend, main, &entries),
-            None => {}
+            None => {
+                if has_cookie(backend) {
+                    no_twin(report, backend, main, &entries);
+                }
+                if report.context.redirect_of(backend.name(), &main.name).is_some() {
+                    plain_check(report, backend, main);
+                }
+            }
         }
     }
 }
@@ -112,6 +119,26 @@ fn twin_check_port(report: &mut Report<'_>, main: &Server, backup: &Server) {
     let word = |server: &Server| if server.settings.port.is(&None) { "check" } else { "port" };
     let spans = [main, backup].map(|server| report.find(server.place, word(server)));
     report.beside((Rule::TwinCheckPort, Rule::TwinCheckPort.severity()), spans, what, fix);
+}
+
+/// With a port of their own, checks do not follow what is said for the server (configuration manual, 5.2, `check-ssl` and
+/// `check-send-proxy`). That suits a port of another kind; the port of a redirect is the app's own.
+fn plain_check(report: &mut Report<'_>, backend: &Backend<'_>, main: &Server) {
+    let settings = &main.settings;
+    let goes_elsewhere = settings.port.known().is_some_and(Option::is_some);
+    if !settings.check.is(&true) || !goes_elsewhere || !backend.proxy.settings.check_connect.is(&false) {
+        return;
+    }
+    for (speaks, checks_speak, word, fix) in [
+        (&settings.ssl, &settings.check_ssl, "ssl", "check-ssl"),
+        (&settings.send_proxy, &settings.check_send_proxy, "send-proxy", "check-send-proxy"),
+    ] {
+        if speaks.is(&true) && checks_speak.is(&false) {
+            let what = format!("{} has `{word}`, and is checked on a port of its own without `{fix}`", main.name);
+            let span = report.find(main.place, "port");
+            report.with(Rule::PlainCheck, Rule::PlainCheck.severity(), span, what, format!("add `{fix}`"));
+        }
+    }
 }
 
 /// A main entry without a backup entry of its own, in a backend whose clients stick. Only where others have one, or a redirect takes
