@@ -31,6 +31,7 @@ mod plan;
 pub mod preflight;
 pub mod recover;
 mod restart;
+mod unloaded;
 mod unnamed;
 mod watch;
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::configs::Configs;
 use super::fault::chain;
-use super::{Engine, Fault, claim};
+use super::{Engine, Fault, claim, unloaded};
 use crate::config::settings::{Guard, RedirectDriver, Unlisted};
 use crate::haproxy::{ServerId, ServerState};
 use crate::journal::{self, Claim, ClaimError, Found};
@@ -184,7 +184,10 @@ impl Engine<'_> {
                     let what = format!("{}; goes on without it, as `unreachable` says", chain(&error));
                     findings.push(Finding::warning(what, error.hint().unwrap_or_default()));
                 }
-                Err(error) => findings.push(Finding::error(chain(&error), error.hint())),
+                Err(error) => {
+                    let unloaded = config.and_then(|config| self.unloaded_socket(balancer.name(), config));
+                    findings.push(unloaded.unwrap_or_else(|| Finding::error(chain(&error), error.hint())));
+                }
             }
         }
         self.balancers = reached;
@@ -201,7 +204,7 @@ impl Engine<'_> {
         if self.request.goal == Goal::In
             && let Some(config) = config
         {
-            findings.extend(not_loaded_yet(balancer, config).await?);
+            findings.extend(unloaded::leave_entries_aside(balancer, config).await?);
         }
         let states = balancer.find().await?;
         findings.extend([Finding::good(format!("balancer {name}: {}", describe(&states)))]);
@@ -383,24 +386,6 @@ fn kills_here(config: Option<&haproxy_cfg::Config>, server: &ServerId) -> Kills 
         Some(false) => Kills::No,
         None => Kills::Unknown,
     }
-}
-
-/// A new check port needs its redirect before HAProxy is reloaded, so `in` must do without a backup entry that came with it: it
-/// stands in HAProxy's files, and the process that runs does not know it yet.
-async fn not_loaded_yet(balancer: &mut Admin, config: &Config) -> Result<Option<Finding>, RotationError> {
-    let all = balancer.all_states().await?;
-    let is_new = |server: &ServerId| {
-        !all.iter().any(|state| state.id == *server)
-            && config.server(server.backend.as_str(), server.server.as_str()).is_some()
-    };
-    let new = balancer.leave_aside(is_new);
-    if new.is_empty() {
-        return Ok(None);
-    }
-    let names: Vec<_> = new.iter().map(ServerId::to_string).collect();
-    let what =
-        format!("balancer {}: HAProxy has not read {} yet, which its files have", balancer.name(), names.join(", "));
-    Ok(Some(Finding::warning(what, "reload HAProxy once this is done")))
 }
 
 fn describe(states: &[ServerState]) -> String {

@@ -164,7 +164,11 @@ fn steps(initiated: &Initiated, arguments: &Arguments, options: &InitOptions) ->
         }
     }
     if !initiated.changes.is_empty() {
-        step("systemctl reload haproxy".to_owned(), "or however it is reloaded here; nothing in flight is cut");
+        step(
+            "systemctl reload haproxy".to_owned(),
+            "or however it is reloaded here; where clients keep their connections, `option idle-close-on-response` (after 2.2) keeps any \
+             reload from closing one on which a request is just coming",
+        );
     }
     step(format!("{pitstop} check"), "says whether anything stands in the way of a restart, and touches nothing");
     if let Some(app) = initiated.apps.first() {

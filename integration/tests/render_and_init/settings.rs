@@ -1,0 +1,82 @@
+//! `pitstop.toml` as `init` writes it.
+
+use std::time::Duration;
+
+use integration::haproxy::{Backend, Config, Mode, Server, Version};
+
+use crate::scene::Scene;
+
+fn scene(words: &str) -> Scene {
+    let server = |name, port: u16| Server::new(name, ([127, 0, 0, 1], port).into()).word(words);
+    let backend = Backend::new("srvs").server(server("webA", 1001)).server(server("webB", 1002));
+    Scene::start(Version::Bed("2.6"), Config::new(Mode::Http).backend(backend))
+}
+
+#[test]
+fn what_is_missing_is_said_by_check_with_its_line() {
+    let scene = scene("check");
+    scene.init(&[]).assert_code(0);
+    let written = std::fs::read_to_string(scene.pitstop.config()).unwrap();
+    if written.contains("\nsystemd = ") {
+        return; // The tests themselves run as a service, so nothing is missing.
+    }
+    let line = written.lines().position(|line| line == "[apps.webA.service]").unwrap() + 1;
+    let place = format!("pitstop.toml:{line}:1");
+    scene.pitstop.run(&["check"]).assert_code(2).assert_says(&[&place, "who restarts the app", "systemd = "]);
+    scene.init(&[]).assert_code(2).assert_says(&[&place]);
+}
+
+#[test]
+fn one_that_is_there_is_never_touched() {
+    let scene = scene("check");
+    let theirs = "[balancers.lb]\nsocket = \"/run/x\"\n[apps.mine]\nservers = [\"other/x\"]\nlisten = \"127.0.0.1:1\"\n\
+                  [apps.mine.service]\nsystemd = \"x\"\n[[apps.mine.ready]]\ntcp = \"127.0.0.1:1\"\n";
+    scene.pitstop.configure(theirs);
+    let before = scene.file();
+    scene.init(&["--write"]).assert_code(2).assert_says(&["srvs/webA", "nothing was written", ".new init"]);
+    assert_eq!(std::fs::read_to_string(scene.pitstop.config()).unwrap(), theirs);
+    assert_eq!(scene.file(), before);
+}
+
+#[test]
+fn names_and_check_ports_of_one_that_is_there_are_kept() {
+    let scene = scene("check");
+    scene.init(&["--check-port", "3000"]).assert_code(0);
+    scene.fill_in();
+    scene.pitstop.replace("check_port = 3000", "check_port = 3456");
+    scene.init(&["--write"]).assert_code(0).assert_says(&["check port 3456", "check port 3001"]);
+}
+
+#[test]
+fn a_port_that_is_answered_on_is_the_apps_own_page_for_checks() {
+    let scene = scene("check port 1002");
+    let outcome = scene.init(&[]);
+    outcome.assert_code(0).assert_says(&["on which something answers here", "by the admin socket alone"]);
+    let written = std::fs::read_to_string(scene.pitstop.config()).unwrap();
+    assert!(!written.contains("[apps.webA.redirect]"), "{written}");
+}
+
+#[test]
+fn by_the_socket_alone_nothing_but_the_socket_is_asked_for() {
+    let scene = scene("check");
+    let before = scene.file();
+    scene.init(&["--socket-only", "--write"]).assert_code(0).assert_says(&["lack nothing"]);
+    assert_eq!(scene.file(), before);
+    scene.fill_in();
+    let load = scene.load();
+    scene.pitstop.run(&["restart", "webA"]).assert_code(0);
+    load.wait_for_requests(50, Duration::from_secs(30));
+    load.stop().assert_nothing_failed();
+}
+
+#[test]
+fn a_host_that_no_server_is_on_is_refused_with_those_that_there_are() {
+    let scene = scene("check");
+    let from = scene.haproxy.config_file();
+    let from = from.to_str().unwrap();
+    let outcome = scene.pitstop.run(&["init", "--from", from, "--host", "10.9.9.9"]);
+    outcome.assert_code(2).assert_says(&["10.9.9.9", "127.0.0.1"]);
+    assert!(!scene.pitstop.config().exists());
+    let outcome = scene.pitstop.run(&["--output", "json", "init", "--from", from, "--host", "10.9.9.9"]);
+    assert_eq!(outcome.assert_code(2).events()[0]["event"], "error");
+}
