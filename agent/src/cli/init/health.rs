@@ -74,12 +74,8 @@ fn rule(health: &mut HttpHealth, place: Place, words: &[Word]) {
     let texts: Vec<_> = words.iter().map(|word| word.text.as_str()).collect();
     match texts.as_slice() {
         [_, "send", rest @ ..] => send(health, rest),
-        [_, "expect", rest @ ..] => {
-            if expect(health, rest).is_none() {
-                health.more = Some(place);
-            }
-        }
-        [_, "connect", ..] => health.more = Some(place),
+        [_, "expect", rest @ ..] if expect(health, rest).is_some() => {}
+        [_, "expect" | "connect", ..] => health.more = Some(place),
         _ => {}
     }
 }

@@ -136,9 +136,8 @@ fn existing(path: &Path) -> Result<Option<Settings>, CliError> {
 fn as_configured(settings: &Settings, apps: &mut [HostApp], path: &Path) -> Result<Vec<CheckPort>, InitError> {
     let mut ports = Vec::new();
     for app in apps {
-        let lists = |main: &host::Listed| {
-            settings.apps.values().find(|configured| configured.servers.iter().any(|server| *server == main.id))
-        };
+        let lists =
+            |main: &host::Listed| settings.apps.values().find(|configured| configured.servers.contains(&main.id));
         let Some(configured) = app.mains.iter().find_map(lists) else {
             let server = app.mains.first().map(|main| main.id.to_string()).unwrap_or_default();
             return Err(InitError::NotNamed { path: path.to_owned(), server });
