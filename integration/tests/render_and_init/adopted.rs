@@ -106,3 +106,24 @@ fn the_checks_of_a_tls_server_still_speak_tls_on_their_new_port() {
     assert!(written.contains("ssl verify none send-proxy check-ssl check-send-proxy\n"), "{written}");
     Version::ALL.iter().for_each(|version| assert_taken(*version, &scene.haproxy.config_file()));
 }
+
+/// Why the steps come in the order that is printed.
+#[test]
+fn reloaded_before_the_redirect_is_there_main_entries_go_down_and_the_backups_serve() {
+    let scene = Scene::start(Version::Bed("2.6"), Config::new(Mode::Http).backend(backend(checked())));
+    let load = scene.load();
+    scene.init(&["--write"]).assert_code(0);
+    scene.fill_in();
+    scene.haproxy.reload();
+    for server in ["srvs/webA", "srvs/webB"] {
+        scene.haproxy.wait_for_status(server, "DOWN", SOON);
+    }
+    load.wait_for_requests(100, SOON);
+    for app in &scene.apps {
+        scene.pitstop.run(&["in", app.name()]).assert_code(0);
+    }
+    for server in ["srvs/webA", "srvs/webB"] {
+        scene.haproxy.wait_for_status(server, "UP", SOON);
+    }
+    load.stop().assert_nothing_failed();
+}

@@ -80,3 +80,16 @@ fn a_host_that_no_server_is_on_is_refused_with_those_that_there_are() {
     let outcome = scene.pitstop.run(&["--output", "json", "init", "--from", from, "--host", "10.9.9.9"]);
     assert_eq!(outcome.assert_code(2).events()[0]["event"], "error");
 }
+
+#[test]
+fn in_does_without_a_backup_entry_only_where_the_files_have_it() {
+    let scene = scene("check");
+    scene.init(&["--write"]).assert_code(0);
+    scene.fill_in();
+    let told = scene.pitstop.run(&["in", "webA"]);
+    told.assert_code(0).assert_says(&["HAProxy has not read srvs/webA-backup yet"]);
+    scene.pitstop.replace("\"srvs/webB-backup\"", "\"srvs/nowhere\"");
+    scene.pitstop.run(&["in", "webB"]).assert_code(3).assert_says(&["srvs/nowhere"]);
+    // Anything but `in` needs all of them.
+    scene.pitstop.run(&["restart", "webA"]).assert_code(3).assert_says(&["srvs/webA-backup"]);
+}

@@ -55,6 +55,10 @@ pub(super) fn health(config: &Config, app: &HostApp) -> Health {
     for place in http_checks(config, backend) {
         rule(&mut health, place, &config.words(place));
     }
+    // `OPTIONS *` asks for no page.
+    if !health.path.starts_with('/') {
+        "/".clone_into(&mut health.path);
+    }
     Health::Http(health)
 }
 

@@ -148,8 +148,12 @@ fn steps(initiated: &Initiated, arguments: &Arguments, options: &InitOptions) ->
         } else {
             format!(" --haproxy {}", options.haproxy.display())
         };
+        let socket = match options.socket.as_str() {
+            "/run/haproxy/admin.sock" => String::new(),
+            other => format!(" --socket {other}"),
+        };
         step(
-            format!("{pitstop} init{from}{hosts}{program} --write"),
+            format!("{pitstop} init{from}{hosts}{socket}{program} --write"),
             "makes the changes above once `haproxy -c` accepts them, and keeps a copy; or make them by hand",
         );
     }
