@@ -1,6 +1,6 @@
 //! Apps as they are met in the field, each run for real: gunicorn, with its graceful reloads, and nginx.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -107,10 +107,43 @@ impl RealApp {
         for name in ["fast", "slow"] {
             std::fs::write(folder.path().join(name), &page).expect("write a page");
         }
-        std::fs::write(folder.path().join("nginx.conf"), nginx_config(listen, &path)).expect("write nginx.conf");
+        std::fs::write(folder.path().join("nginx.conf"), nginx_config(&listen.to_string(), &path))
+            .expect("write nginx.conf");
         let nginx = binaries::text(&binaries::tool("nginx", "test"));
         let start_command = [&nginx, "-e", &format!("{path}/log"), "-c", &format!("{path}/nginx.conf")];
         Self { listen, folder, start_command: start_command.map(str::to_owned).into(), end: Signal::SIGTERM }
+    }
+
+    /// The same nginx with TLS, under a certificate that it has signed itself; started, and accepting.
+    pub fn nginx_with_tls(listen: SocketAddr) -> Self {
+        let app = Self::nginx(listen);
+        let path = binaries::text(app.folder.path());
+        let certificate = [
+            &binaries::text(&binaries::tool("openssl", "test")),
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-batch",
+            "-subj",
+            "/CN=app",
+            "-out",
+            &format!("{path}/certificate.pem"),
+            "-keyout",
+            &format!("{path}/key.pem"),
+        ]
+        .map(str::to_owned);
+        run(&certificate);
+        let secured =
+            format!("{listen} ssl; ssl_certificate {path}/certificate.pem; ssl_certificate_key {path}/key.pem");
+        std::fs::write(app.folder.path().join("nginx.conf"), nginx_config(&secured, &path)).expect("write nginx.conf");
+        run(&app.start_command);
+        let accepts = || (app.pid().is_some() && TcpStream::connect(listen).is_ok()).then_some(());
+        wait::until("the app accepts", START, accepts);
+        app
     }
 
     /// Where it takes traffic.
@@ -152,7 +185,7 @@ impl Drop for RealApp {
     }
 }
 
-fn nginx_config(listen: SocketAddr, path: &str) -> String {
+fn nginx_config(listen: &str, path: &str) -> String {
     format!(
         "daemon on;
         worker_processes 2;

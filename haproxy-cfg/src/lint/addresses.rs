@@ -42,11 +42,17 @@ pub(super) fn look(report: &mut Report<'_>, backends: &[Backend<'_>]) {
     }
 }
 
-/// By default a name that can't be resolved at the start is fatal (configuration manual, 5.2, `init-addr`).
+/// A name that can't be resolved at the start is fatal unless there is another way to begin: an address, or none at all. By default
+/// there is one only with `resolvers` (configuration manual, 5.2, `init-addr`).
 fn init_addr(report: &mut Report<'_>, server: &Server) {
     let settings = &server.settings;
     let Some(address) = server.address.known() else { return };
-    if !settings.init_addr.is(&None) || !settings.resolvers.is(&None) || !is_name(address) {
+    let begins_without = match settings.init_addr.known() {
+        Some(Some(methods)) => methods.split(',').any(|method| method == "none" || method.parse::<IpAddr>().is_ok()),
+        Some(None) => !settings.resolvers.is(&None),
+        None => true,
+    };
+    if begins_without || !is_name(address) {
         return;
     }
     let what = format!("{} is found by the name {address}", server.name);

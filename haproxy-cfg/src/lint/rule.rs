@@ -83,8 +83,8 @@ rules! {
         "Putting the server back cuts what its backups serve at that moment.",
     SlowstartShort "slowstart-short" Note
         "The weight has risen before the next check could see that the app does not bear it.",
-    AgentPort "agent-port" Warning
-        "HAProxy disables an agent check that has no port, and says so only at the start.",
+    AgentPort "agent-port" Error
+        "HAProxy does not start, nor reload, with an agent check that has no port.",
     NoRedispatch "no-redispatch" Warning
         "A request whose server does not answer fails instead of going to another one, as when HAProxy is reloaded during a restart.",
     Persist "persist" Warning

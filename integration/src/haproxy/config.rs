@@ -17,26 +17,47 @@ pub enum Mode {
 #[derive(Debug, Clone)]
 pub struct Config {
     mode: Mode,
+    socket_level: &'static str,
     redispatch: bool,
     global: Vec<String>,
     defaults: Vec<String>,
     frontends: Vec<(String, SocketAddr, String)>,
     backends: Vec<Backend>,
     extra: Vec<String>,
+    /// All of it, as it stands.
+    written: Option<String>,
 }
+
+/// Where a configuration that is taken as it stands has its admin socket.
+const USUAL_SOCKET: &str = "/run/haproxy/admin.sock";
 
 impl Config {
     /// No frontend and no backend yet.
     pub fn new(mode: Mode) -> Self {
         Self {
             mode,
+            socket_level: "admin",
             redispatch: true,
             global: Vec::new(),
             defaults: Vec::new(),
             frontends: Vec::new(),
             backends: Vec::new(),
             extra: Vec::new(),
+            written: None,
         }
+    }
+
+    /// A text that is taken as it stands, but for its admin socket, `/run/haproxy/admin.sock`, which gets a folder of its own. This is where its
+    /// frontend listens.
+    pub fn written(text: &str, frontend: SocketAddr) -> Self {
+        let written = Some(text.to_owned());
+        Self { written, ..Self::new(Mode::Http).frontend("", frontend, "") }
+    }
+
+    /// With a socket of another level than `admin`, such as `operator`.
+    pub fn socket_level(mut self, level: &'static str) -> Self {
+        self.socket_level = level;
+        self
     }
 
     /// Without `option redispatch`.
@@ -82,6 +103,9 @@ impl Config {
 
     /// The text, with the admin socket at this path.
     pub fn render(&self, socket: &str) -> String {
+        if let Some(text) = &self.written {
+            return text.replace(USUAL_SOCKET, socket);
+        }
         let mut text = String::new();
         let mut section = |head: &str, lines: &[String]| {
             writeln!(text, "{head}").expect("writing to a string");
@@ -90,7 +114,7 @@ impl Config {
             }
         };
         let mut global = vec![
-            format!("stats socket {socket} mode 600 level admin expose-fd listeners"),
+            format!("stats socket {socket} mode 600 level {} expose-fd listeners", self.socket_level),
             "stats timeout 30s".to_owned(),
         ];
         global.extend_from_slice(&self.global);

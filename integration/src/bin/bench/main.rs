@@ -1,5 +1,5 @@
 //! The bench: pit stops of real gunicorn apps under load, by pitstop and by what is done without it, in one run and
-//! taking turns; and what a poll costs HAProxy. It runs in namespaces of its own and leaves nothing behind but its report.
+//! taking turns; what a poll costs HAProxy; and what linting a large configuration costs. It runs in namespaces of its own and leaves nothing behind but its report.
 //!
 //! It never judges a time. It fails when pitstop lost a request or did not end a pit stop well.
 
@@ -12,6 +12,7 @@
 )]
 
 mod app;
+mod lint;
 mod method;
 mod poll;
 mod report;
@@ -43,6 +44,9 @@ struct Arguments {
     /// Only these.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Method::ALL)]
     methods: Vec<Method>,
+    /// Only reads and lints a large haproxy.cfg, and shows what that costs.
+    #[arg(long, conflicts_with = "write")]
+    only_lint: bool,
     /// Writes the report to this file, as Markdown.
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
@@ -50,6 +54,10 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.only_lint {
+        Terminal::standard_output().print(&[lint::measure().render()]);
+        return ExitCode::SUCCESS;
+    }
     if sandbox::is_outside() {
         binaries::ours("pitstop");
         for tool in ["haproxy", "gunicorn", "iptables", "curl"] {
@@ -65,6 +73,8 @@ fn bench(arguments: &Arguments) -> ExitCode {
     let say = |line: String| terminal.print(&[line]);
     let load_before = load_average();
     let rounds = if arguments.quick { 1 } else { arguments.rounds };
+    say("what reading and linting a large haproxy.cfg costs".to_owned());
+    let lint = lint::measure();
     say("what a poll costs HAProxy".to_owned());
     let polls = poll::measure();
     let scene = Scene::start(0);
@@ -86,7 +96,7 @@ fn bench(arguments: &Arguments) -> ExitCode {
     for roll in &large {
         say(format!("with {} more servers: {}", poll::SIZES[1], roll.summary()));
     }
-    let report = Report { rounds, load_before, rolls: &rolls, large: &large, polls: &polls, full_reads };
+    let report = Report { rounds, load_before, rolls: &rolls, large: &large, polls: &polls, full_reads, lint: &lint };
     let text = report.render();
     say(format!("\n{text}"));
     if let Some(path) = &arguments.write {

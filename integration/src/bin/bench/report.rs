@@ -6,6 +6,7 @@ use std::time::Duration;
 use integration::terminal::number;
 use serde_json::Value;
 
+use crate::lint::Measured;
 use crate::method::{Method, versions};
 use crate::poll::{self, Question, SIZES};
 use crate::roll::Roll;
@@ -23,6 +24,7 @@ pub(crate) struct Report<'a> {
     pub(crate) polls: &'a [poll::Cost],
     /// Of one pit stop: servers' states, and rows of all servers.
     pub(crate) full_reads: [usize; 2],
+    pub(crate) lint: &'a Measured,
 }
 
 impl Report<'_> {
@@ -85,7 +87,11 @@ one backend and one with {more} are asked in turns. Both have two threads, no ch
 {polls}
 Time is from the connect to the read answer; CPU is HAProxy's, user and system, by `/proc/PID/stat`. In the large backend
 one pit stop sends {states} lines with a full read of servers' states and {rows} with all servers' rows.
-",
+
+## Reading haproxy.cfg
+
+{lint}",
+            lint = self.lint.render(),
             load = self.load_before,
             large = large_name(),
             more = number(SIZES[1].into()),
