@@ -9,6 +9,7 @@
 )]
 
 mod adopted;
+mod elsewhere;
 mod files;
 mod rendered;
 mod scene;

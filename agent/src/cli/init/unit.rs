@@ -15,12 +15,16 @@ pub(super) async fn unit_at(listen: SocketAddr) -> Option<String> {
     units.all(|unit| unit.as_ref() == Some(&first)).then_some(first)
 }
 
-/// The service whose control group this is (`/proc/PID/cgroup`, cgroups(7)). A group below a service's may be a container's, and a
-/// user's services are not the system's: to restart the service would be another thing.
+/// The service whose control group this is (`/proc/PID/cgroup`, cgroups(7)), in the hierarchy that systemd uses: of version 2, or of
+/// version 1 by its name.
 fn unit_of(groups: &str) -> Option<&str> {
-    let path = groups.lines().find_map(|line| {
-        line.strip_prefix("0::").or_else(|| line.split_once(":name=systemd:").map(|(_, path)| path))
-    })?;
+    let is_systemds = |line: &&str| line.starts_with("0::") || line.contains(":name=systemd:");
+    groups.lines().filter(is_systemds).find_map(|line| service(line.splitn(3, ':').nth(2)?))
+}
+
+/// A group below a service's may be a container's, and a user's services are not the system's: to restart the service would be another
+/// thing.
+fn service(path: &str) -> Option<&str> {
     let (above, unit) = path.rsplit_once('/')?;
     let is_plain = unit.ends_with(".service") && !above.split('/').any(|group| group.ends_with(".service"));
     is_plain.then_some(unit)
@@ -35,6 +39,7 @@ mod tests {
         assert_eq!(unit_of("0::/system.slice/web.service\n"), Some("web.service"));
         assert_eq!(unit_of("0::/system.slice/system-web.slice/web@1.service\n"), Some("web@1.service"));
         assert_eq!(unit_of("4:cpu:/\n1:name=systemd:/system.slice/web.service\n"), Some("web.service"));
+        assert_eq!(unit_of("9:name=systemd:/\n0::/system.slice/web.service\n"), Some("web.service"));
         assert_eq!(unit_of("0::/user.slice/user-1.slice/user@1.service/app.slice/web.service\n"), None);
         assert_eq!(unit_of("0::/system.slice/docker.service/payload\n"), None);
         assert_eq!(unit_of("0::/user.slice/user-0.slice/session-1.scope\n"), None);
