@@ -89,6 +89,7 @@ pub(super) enum Command {
     #[command(subcommand)]
     HaproxyCfg(HaproxyCfg),
     /// Writes pitstop.toml from HAProxy's configuration, and shows what haproxy.cfg lacks for restarts without a lost request
+    #[command(after_help = INIT_CODES)]
     Init(InitOptions),
     /// Keeps an app that is out, or owing, until that is over; left behind by the commands that need it
     #[command(hide = true)]
@@ -134,6 +135,12 @@ pub(super) enum HaproxyCfg {
     /// Writes the main and backup entries of this host's apps, as pitstop.toml has them
     Render(RenderOptions),
 }
+
+const INIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  a file could not be written
+  2  wrong usage or configuration, no such server, or `haproxy -c` does not take the result";
 
 /// Of `haproxy-cfg render`.
 #[derive(Debug, Args)]

@@ -7,7 +7,6 @@ use serde_json::json;
 use similar::TextDiff;
 
 use super::Initiated;
-use super::ports::CheckPort;
 use super::write::Change;
 use crate::cli::args::{Arguments, InitOptions};
 use crate::cli::printer::{self, escape};
@@ -27,9 +26,9 @@ pub(super) fn human(initiated: &Initiated, arguments: &Arguments, options: &Init
         let new = initiated.twins(app).into_iter().map(|twin| format!("{twin} (new)"));
         let backups: Vec<_> = there.chain(new).collect();
         let backups = if backups.is_empty() { String::new() } else { format!(", backup {}", backups.join(", ")) };
-        let check = match (initiated.check_port(number), initiated.check_ports.get(number)) {
-            (Some(port), _) => format!(", checked on port {port}"),
-            (None, _) => ", taken out by the admin socket alone".to_owned(),
+        let check = match initiated.check_port(number) {
+            Some(port) => format!(", checked on port {port}"),
+            None => ", taken out by the admin socket alone".to_owned(),
         };
         printer::out(&format!("{}: {} at {}{backups}{check}", app.name, mains.join(", "), app.listen));
     }
@@ -158,8 +157,7 @@ fn steps(initiated: &Initiated, arguments: &Arguments, options: &InitOptions) ->
         );
     }
     for (number, app) in initiated.apps.iter().enumerate() {
-        if let (Some(port), Some(CheckPort::Own(_))) = (initiated.check_port(number), initiated.check_ports.get(number))
-        {
+        if let Some(port) = initiated.check_port(number) {
             let why = format!(
                 "proves the app healthy, and sets the redirect of port {port} to {}; before the reload, or HAProxy takes it down",
                 app.listen.port()

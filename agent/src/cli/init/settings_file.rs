@@ -57,6 +57,7 @@ impl SettingsFile<'_> {
         line("# Where HAProxy is started with -S, what old workers still serve after a reload is seen there:");
         line("# master = \"/run/haproxy/master.sock\"");
         match self.files.iter().map(|path| quoted(&path.display().to_string())).collect::<Vec<_>>().as_slice() {
+            [] => {}
             [one] => line(&format!("config = {one}")),
             several => line(&format!("config = [{}]", several.join(", "))),
         }

@@ -14,6 +14,8 @@ use super::InitError;
 
 /// How long HAProxy may take to read its configuration; it may resolve names.
 const CHECK: Duration = Duration::from_secs(60);
+/// So many copies of a file are kept; somebody has to look at them before there are more.
+const MOST_COPIES: u32 = 100;
 
 /// A file of HAProxy's, and what is to become of it.
 #[derive(Debug)]
@@ -87,16 +89,16 @@ impl<'c> Candidate<'c> {
 
     /// Keeps the old text under a name that is free.
     fn keep_copy(&self) -> Result<PathBuf, InitError> {
-        for number in 1.. {
+        let mut number = 1;
+        loop {
             let suffix = if number == 1 { ".before-pitstop".to_owned() } else { format!(".before-pitstop.{number}") };
             let path = beside(&self.real, &suffix);
             match create_alike(&path, &self.real, &self.change.old) {
                 Ok(()) => return Ok(path),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < u16::MAX => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MOST_COPIES => number += 1,
                 Err(error) => return Err(failed(&path, "written")(error)),
             }
         }
-        Ok(self.real.clone())
     }
 
     fn take_place(self) -> Result<(), InitError> {
@@ -127,25 +129,32 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// A new file with this content, and with owner, group and mode of another; on disk when this returns.
 fn create_alike(path: &Path, like: &Path, content: &[u8]) -> io::Result<()> {
     let metadata = fs::metadata(like)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let (user, group) = (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()));
-    let own = rustix::process::geteuid().as_raw();
-    if metadata.uid() != own || metadata.gid() != rustix::process::getegid().as_raw() {
-        rustix::fs::fchown(&file, Some(user), Some(group))?;
-    }
-    rustix::fs::fchmod(&file, Mode::from_raw_mode(metadata.mode() & 0o7777))?;
-    file.write_all(content)?;
-    file.sync_all()
+    create_with(path, content, |file| {
+        let (user, group) = (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()));
+        let own = (rustix::process::geteuid(), rustix::process::getegid());
+        if (user, group) != own {
+            rustix::fs::fchown(file, Some(user), Some(group))?;
+        }
+        Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(metadata.mode() & 0o7777))?)
+    })
 }
 
 /// Writes a file that nobody has written before, with the folder above it.
 pub(super) fn create_new(path: &Path, text: &str) -> Result<(), InitError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(failed(folder, "made"))?;
-    let written = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    written.map_err(failed(path, "written"))?;
+    let readable = |file: &File| Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(0o644))?);
+    create_with(path, text.as_bytes(), readable).map_err(failed(path, "written"))?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder, "synced"))
+}
+
+/// A new file, whole or not at all.
+fn create_with(path: &Path, content: &[u8], prepare: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let written = prepare(&file).and_then(|()| file.write_all(content)).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // What stood in the way of its content counts, not what may stand in the way of this.
+        let _ = fs::remove_file(path);
+    }
+    written
 }
