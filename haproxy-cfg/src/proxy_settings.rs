@@ -141,7 +141,9 @@ impl ProxySettings {
                     self.http_check_uri.set(at, uri.known().map(|uri| Some(uri.to_owned())));
                 }
             }
-            "http-check" if first.is_some_and(|word| word.text == "expect") => self.http_check_expect.set(at, Some(true)),
+            "http-check" if first.is_some_and(|word| word.text == "expect") => {
+                self.http_check_expect.set(at, Some(true))
+            }
             "http-check" | "tcp-check" if first.is_some_and(|word| word.text == "connect") => {
                 self.check_connect.set(at, Some(true));
             }

@@ -15,7 +15,7 @@ fn name() -> impl Strategy<Value = String> {
 
 /// Any text of one line or several, but for the end of all texts.
 fn text() -> impl Strategy<Value = String> {
-    prop_oneof!["[a-z]{1,6}", "[^\u{0}]{0,12}", "['\"\\\\ #$%{}\\t\\n\\r]{1,6}"]
+    prop_oneof!["[a-z]{1,6}", "[^\u{0}]{1,12}", "['\"\\\\ #$%{}\\t\\n\\r]{1,6}"]
 }
 
 prop_compose! {

@@ -157,11 +157,11 @@ pub(super) struct RenderOptions {
     pub host: Option<std::net::IpAddr>,
 
     /// Lets clients stick by a cookie of this name; its values are the main entries' names
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub cookie: Option<String>,
 
     /// Writes a frontend, too, which listens here, such as :80
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub bind: Option<String>,
 }
 
@@ -189,7 +189,7 @@ pub(super) struct InitOptions {
     pub systemd: Option<String>,
 
     /// Where an admin socket is added, if there is none
-    #[arg(long, value_name = "PATH", default_value = "/run/haproxy/admin.sock")]
+    #[arg(long, value_name = "PATH", default_value = "/run/haproxy/admin.sock", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub socket: String,
 
     /// Changes HAProxy's files, too, once `haproxy -c` accepts the result; keeps a copy of each

@@ -67,8 +67,8 @@ fn told(app: &App, balancer: &Balancer, config: &Config, finding: lint::Finding)
 /// What a finding means for a run, which does several of these things itself.
 fn weigh(rule: Rule, severity: lint::Severity) -> Option<Severity> {
     match rule {
-        // Looked at over the socket, or done again after a reload.
-        Rule::SameAddress | Rule::StateForgotten => None,
+        // Looked at over the socket; done again after a reload; no app's affair.
+        Rule::SameAddress | Rule::StateForgotten | Rule::UnknownAllow => None,
         // A ramp could not be made.
         Rule::FixedWeights if severity == lint::Severity::Error => Some(Severity::Error),
         // No run can do anything about these.
@@ -76,6 +76,7 @@ fn weigh(rule: Rule, severity: lint::Severity) -> Option<Severity> {
         | Rule::KillsBackupSessions
         | Rule::CheckPort
         | Rule::TwinCheckPort
+        | Rule::PlainCheck
         | Rule::TwinCookie
         | Rule::TwinAddress => Some(Severity::Warning),
         _ => Some(Severity::Note),

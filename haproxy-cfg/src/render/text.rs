@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{AdminSocket, Backend, Entry, HttpCheck, Recipe};
 
-/// A word as it has to be written, so that HAProxy reads it as it is (configuration manual, 2.2). No word holds a NUL.
+/// A word as it has to be written, so that HAProxy reads it as it is (configuration manual, 2.2). No word is empty or
+/// holds a NUL: HAProxy takes neither.
 pub fn quote(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@,=+%?&()[]<>!*~^|;".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
