@@ -1,5 +1,7 @@
 //! What the balancers' own configurations, and the app's programs, make of a run: risks that no socket shows.
 
+use std::collections::BTreeSet;
+
 use haproxy_cfg::Config;
 use haproxy_cfg::lint::{self, Context, Redirected, Rule, lint};
 
@@ -34,7 +36,8 @@ impl Engine<'_> {
 
 fn advise(app: &App, balancer: &Balancer, config: &Config) -> Vec<Finding> {
     let findings = lint(config, &context(app, balancer));
-    findings.into_iter().filter_map(|finding| told(app, balancer, config, finding)).collect()
+    let told = findings.into_iter().filter_map(|finding| told(app, balancer, config, finding));
+    ramps(app, balancer, config).into_iter().chain(told).collect()
 }
 
 /// What the file itself does not tell.
@@ -54,33 +57,50 @@ pub(crate) fn context(app: &App, balancer: &Balancer) -> Context {
 }
 
 fn told(app: &App, balancer: &Balancer, config: &Config, finding: lint::Finding) -> Option<Finding> {
-    let severity = weigh(finding.rule, finding.severity)?;
+    let severity = severity(app, finding.rule, finding.severity)?;
     let place = config.document().describe(finding.span.place);
     let what = format!("balancer {}: {} ({place}): {}", balancer.name, finding.what, finding.rule.why());
-    let mut hint = format!("{}; or allow it there: `# pitstop: allow {}`", finding.fix, finding.rule);
-    if severity == Severity::Error {
-        hint = format!("{}; or remove [apps.{}.ramp]", finding.fix, app.name);
-    }
+    let hint = format!("{}; or allow it there: `# pitstop: allow {}`", finding.fix, finding.rule);
     Some(Finding { severity, what, hint: Some(hint) })
 }
 
-/// What a finding means for a run, which does several of these things itself.
-fn weigh(rule: Rule, severity: lint::Severity) -> Option<Severity> {
+/// What a finding means for a run, never more than for the configuration: a warning where it makes a run lose something, and a note where the
+/// run sees to it itself. Nothing of this refuses a run.
+fn severity(app: &App, rule: Rule, severity: lint::Severity) -> Option<Severity> {
     match rule {
-        // Looked at over the socket; done again after a reload; no app's affair.
-        Rule::SameAddress | Rule::StateForgotten | Rule::UnknownAllow => None,
-        // A ramp could not be made.
-        Rule::FixedWeights if severity == lint::Severity::Error => Some(Severity::Error),
-        // No run can do anything about these.
+        // Looked at over the socket; done again after a reload; of the comments alone; refused as `ramp` says.
+        Rule::SameAddress | Rule::StateForgotten | Rule::UnknownAllow | Rule::FixedWeights => None,
+        _ if severity == lint::Severity::Note => Some(Severity::Note),
+        Rule::NoCheck | Rule::TwinCheckPort if app.redirect.is_some() => Some(Severity::Warning),
         Rule::Persist
         | Rule::KillsBackupSessions
         | Rule::CheckPort
-        | Rule::TwinCheckPort
         | Rule::PlainCheck
         | Rule::TwinCookie
         | Rule::TwinAddress => Some(Severity::Warning),
         _ => Some(Severity::Note),
     }
+}
+
+/// A ramp where weights are fixed would end with the app out: no comment allows that.
+fn ramps(app: &App, balancer: &Balancer, config: &Config) -> Vec<Finding> {
+    let backends: BTreeSet<&str> = own(app).filter(|_| app.ramp.is_some()).map(|id| id.backend.as_str()).collect();
+    let fixed = backends.into_iter().filter_map(|name| config.backend(name)).filter_map(|backend| {
+        let settings = &backend.settings;
+        let is_fixed = settings.has_fixed_weights() == Some(true);
+        is_fixed.then(|| {
+            let algorithm = settings.balance.known().cloned().flatten().unwrap_or_default();
+            let name = backend.name.as_deref().unwrap_or_default();
+            let what = format!(
+                "balancer {}, backend {name}: weights can't change while HAProxy runs with `balance {algorithm}`, so there is no ramp",
+                balancer.name
+            );
+            let hint =
+                format!("remove [apps.{}.ramp], or set `hash-type consistent` or another `balance` there", app.name);
+            Finding::error(what, Some(hint))
+        })
+    });
+    fixed.collect()
 }
 
 fn own(app: &App) -> impl Iterator<Item = &ServerId> {
@@ -166,6 +186,29 @@ mod tests {
     }
 
     #[test]
+    fn neither_a_comment_nor_a_lone_server_lets_a_ramp_fail() {
+        let text = "# pitstop: allow fixed-weights\nbackend srvs\n # pitstop: allow fixed-weights\n balance source\n server webA :1\n";
+        let config = Config::parse("haproxy.cfg", text).unwrap();
+        let app = app("ramp = { from = \"10%\", over = \"30s\" }");
+        let findings = advise(&app, app.balancers.first().unwrap(), &config);
+        assert!(findings.iter().any(|finding| finding.severity == Severity::Error), "{findings:?}");
+    }
+
+    #[test]
+    fn what_a_run_sees_to_itself_and_what_is_a_note_in_the_file_is_a_note_at_most() {
+        let twins = "option redispatch\n server webA 127.0.0.1:1000 check";
+        assert!(found(&app(""), twins).iter().all(|(how, _)| *how == Severity::Note), "{:?}", found(&app(""), twins));
+        let redirected = app("redirect.check_port = 2000");
+        assert!(found(&redirected, twins).iter().any(|(how, _)| *how == Severity::Warning));
+        let forced = format!("option redispatch\n force-persist if {{ src 127.0.0.9 }}\n {MAIN}");
+        assert!(
+            found(&app(""), &forced).iter().all(|(how, _)| *how == Severity::Note),
+            "{:?}",
+            found(&app(""), &forced)
+        );
+    }
+
+    #[test]
     fn a_ramp_is_refused_where_weights_are_fixed_and_nowhere_else() {
         let ramp = app("ramp = { from = \"10%\", over = \"30s\" }");
         for (lines, refused) in [
@@ -179,7 +222,7 @@ mod tests {
             let lines = format!("option redispatch\n {lines}\n {MAIN}");
             let ramped = found(&ramp, &lines);
             assert_eq!(ramped.iter().any(|(how, _)| *how == Severity::Error), refused, "{ramped:?}");
-            assert!(found(&app(""), &lines).iter().all(|(how, _)| *how <= Severity::Note));
+            assert_eq!(found(&app(""), &lines), []);
         }
     }
 }

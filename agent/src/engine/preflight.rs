@@ -186,7 +186,8 @@ impl Engine<'_> {
                 }
                 Err(error) => {
                     let unloaded = config.and_then(|config| self.unloaded_socket(balancer.name(), config));
-                    findings.push(unloaded.unwrap_or_else(|| Finding::error(chain(&error), error.hint())));
+                    let hint = unloaded::hint(self.app.name.as_str(), config, &error).or_else(|| error.hint());
+                    findings.push(unloaded.unwrap_or_else(|| Finding::error(chain(&error), hint)));
                 }
             }
         }
@@ -200,14 +201,10 @@ impl Engine<'_> {
         config: Option<&Config>,
     ) -> Result<Vec<Finding>, RotationError> {
         let name = balancer.name().to_owned();
-        let mut findings = Vec::new();
-        if self.request.goal == Goal::In
-            && let Some(config) = config
-        {
-            findings.extend(unloaded::leave_entries_aside(balancer, config).await?);
-        }
-        let states = balancer.find().await?;
-        findings.extend([Finding::good(format!("balancer {name}: {}", describe(&states)))]);
+        let files = config.filter(|_| self.request.goal == Goal::In);
+        let (states, unread) = unloaded::find(balancer, files, &[]).await?;
+        let mut findings: Vec<_> = unread.into_iter().collect();
+        findings.push(Finding::good(format!("balancer {name}: {}", describe(&states))));
         if !balancer.is_read_only() {
             let level = balancer.level().await?;
             if level != "admin" {

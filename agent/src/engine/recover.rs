@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::configs::Configs;
 use super::fault::chain;
-use super::{Engine, Fault};
+use super::{Engine, Fault, unloaded};
 use crate::config::settings::App;
 use crate::journal::{self, Claim, ClaimError, Found, History, JournalError};
 use crate::process;
@@ -131,10 +131,16 @@ impl Engine<'_> {
         if let Some(recovery) = &self.recovery {
             self.log.remark(recovery.describe());
         }
+        let configs = Configs::read(&self.app.balancers);
         let (reached, lost) = (std::mem::take(&mut self.balancers), std::mem::take(&mut self.lost));
         for mut balancer in reached.into_iter().chain(lost) {
-            match balancer.find().await {
-                Ok(_) => self.balancers.push(balancer),
+            let recorded = self.recovery.as_ref().map(|recovery| recovery.found_on(balancer.name()));
+            let config = configs.of(balancer.name());
+            match unloaded::find(&mut balancer, config, &recorded.unwrap_or_default()).await {
+                Ok((_, unread)) => {
+                    unread.into_iter().for_each(|unread| self.log.remark(unread.what));
+                    self.balancers.push(balancer);
+                }
                 Err(error) if error.is_unreachable() && !self.must_reach_all() => {
                     self.log.remark(format!("{}; it stays owing", chain(&error)));
                     self.lost.push(balancer);
@@ -145,7 +151,7 @@ impl Engine<'_> {
         if let Some(ports) = &mut self.ports {
             ports.find().await?;
         }
-        self.inspect_kills(&Configs::read(&self.app.balancers));
+        self.inspect_kills(&configs);
         let unnamed = self.inspect_unnamed().await?;
         self.refuse_errors(unnamed)
     }
