@@ -7,7 +7,7 @@ use super::configs::Configs;
 use super::fault::chain;
 use super::{Engine, Fault, claim, unloaded};
 use crate::config::settings::{Guard, RedirectDriver, Unlisted};
-use crate::haproxy::{ServerId, ServerState};
+use crate::haproxy::{OperationalState, ServerId, ServerState};
 use crate::journal::{self, Claim, ClaimError, Found};
 use crate::rotation::admin::Admin;
 use crate::rotation::{RotationError, findings};
@@ -204,7 +204,7 @@ impl Engine<'_> {
         let files = config.filter(|_| self.request.goal == Goal::In);
         let (states, unread) = unloaded::find(balancer, files, &[]).await?;
         let mut findings: Vec<_> = unread.into_iter().collect();
-        findings.push(Finding::good(format!("balancer {name}: {}", describe(&states))));
+        findings.push(as_it_stands(&name, &states));
         if !balancer.is_read_only() {
             let level = balancer.level().await?;
             if level != "admin" {
@@ -323,6 +323,7 @@ impl Engine<'_> {
             let hint = "set `driver = \"iptables\"`, which works with iptables-nft too";
             return vec![Finding::error("redirect: the nftables driver is not built yet", Some(hint.to_owned()))];
         }
+        let port = self.app.redirect.as_ref().map(|redirect| redirect.check_port).unwrap_or_default();
         let adopted = self.request.adopt_rules;
         let redirect = ports.redirect();
         let found = if adopted { redirect.check_before_adoption().await } else { redirect.check().await };
@@ -331,7 +332,7 @@ impl Engine<'_> {
             Ok(true) => findings.push(Finding::good("redirect: in place")),
             Ok(false) if self.request.goal == Goal::In => {}
             Ok(false) => findings.push(Finding::warning(
-                "redirect: not in place, so HAProxy's checks do not pass",
+                format!("redirect: not in place, so checks on port {port} do not reach the app"),
                 format!("`pitstop in {}` adds it", self.app.name),
             )),
             Err(error) => findings.push(Finding::error(chain(&error), error.hint())),
@@ -355,11 +356,13 @@ impl Engine<'_> {
 
     /// The two keys that settle whether going down kills sessions.
     pub(super) fn kills_hint(&self) -> String {
-        let balancer = self.app.balancers.first().map_or("NAME", |balancer| balancer.name.as_str());
-        format!(
-            "set `config = \"/etc/haproxy/haproxy.cfg\"` in [balancers.{balancer}], or `kills_on_down = false` in [apps.{}.drain]",
-            self.app.name
-        )
+        let by_hand = format!("`kills_on_down = false` in [apps.{}.drain]", self.app.name);
+        match self.app.balancers.iter().find(|balancer| balancer.config.is_empty()) {
+            Some(balancer) => {
+                format!("set `config = \"/etc/haproxy/haproxy.cfg\"` in [balancers.{}], or {by_hand}", balancer.name)
+            }
+            None => format!("the files named as `config` do not tell: are these entries in them? Or set {by_hand}"),
+        }
     }
 
     fn kills_by_config(&self, configs: &Configs) -> Kills {
@@ -383,6 +386,15 @@ fn kills_here(config: Option<&haproxy_cfg::Config>, server: &ServerId) -> Kills 
         Some(false) => Kills::No,
         None => Kills::Unknown,
     }
+}
+
+/// Not as it should be where an entry is down: a restart may be what it needs.
+fn as_it_stands(balancer: &str, states: &[ServerState]) -> Finding {
+    let is_down = |state: &ServerState| {
+        state.operational == OperationalState::Stopped && !state.admin.in_maintenance() && !state.admin.draining()
+    };
+    let severity = if states.iter().any(is_down) { Severity::Note } else { Severity::Good };
+    Finding { severity, what: format!("balancer {balancer}: {}", describe(states)), hint: None }
 }
 
 fn describe(states: &[ServerState]) -> String {
