@@ -3,6 +3,7 @@
 //! | file | steps |
 //! |---|---|
 //! | [`preflight`] | what is looked at before anything is touched; also most of `pitstop check` |
+//! | `balancers` | preflight: how the app's entries stand, and what would be left without them |
 //! | `configs`, `advice` | preflight: HAProxy's own files, and what in them costs requests |
 //! | `check`, `compare` | what only `pitstop check` looks at: whether the app is healthy now, and whether files, settings and the HAProxy that runs agree |
 //! | `claim` | claim, release |
@@ -12,12 +13,13 @@
 //! | `back` | ready, put back, await in, undo, pull back |
 //! | `watch` | what a reload has undone is done again, beside every step while the app is out |
 //! | [`recover`] | where a run that died, or left something owing, goes on |
-//! | `unnamed` | preflight: what is out under a name that the configuration has lost |
+//! | `unloaded`, `unnamed` | preflight: what HAProxy has not read yet, and what is out under a name that the configuration has lost |
 //! | [`log`] | journal and events, in this order |
 //! | [`interrupt`] | Ctrl-C and signals |
 
 pub(crate) mod advice;
 mod back;
+mod balancers;
 mod check;
 mod claim;
 mod compare;
