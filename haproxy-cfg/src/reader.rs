@@ -1,6 +1,6 @@
 //! Following the files from line to line: which section is open, which `defaults` count, and what is conditional.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::block::{Block, Branch, MOST_OPEN, Open, State};
 use crate::condition;
@@ -27,6 +27,8 @@ pub(crate) struct Reader<'e> {
     pub(crate) global: Global,
     state: State,
     blocks: Vec<Block>,
+    /// The `defaults` sections of each name.
+    defaults_named: HashMap<String, Vec<usize>>,
     /// Whether there is a `defaults` section whose name is not known.
     has_unknown_defaults: bool,
 }
@@ -41,6 +43,7 @@ impl<'e> Reader<'e> {
             global: Global::default(),
             state: State::default(),
             blocks: Vec::new(),
+            defaults_named: HashMap::new(),
             has_unknown_defaults: false,
         }
     }
@@ -157,6 +160,9 @@ impl<'e> Reader<'e> {
         let name = name.and_then(Word::known).map(str::to_owned);
         self.section(place, &keyword.text, name.clone());
         let index = self.proxies.len();
+        if let (ProxyKind::Defaults, Some(name)) = (kind, &name) {
+            self.defaults_named.entry(name.clone()).or_default().push(index);
+        }
         self.proxies.push(Proxy::new(at, kind, name, profile));
         self.state.section = BTreeSet::from([Open::Proxy(index)]);
         if kind == ProxyKind::Defaults {
@@ -183,13 +189,12 @@ impl<'e> Reader<'e> {
         let Some(wanted) = name.known() else {
             return Ok(Profile::unknown(place));
         };
-        let defaults = self.proxies.iter().filter(|proxy| proxy.kind == ProxyKind::Defaults);
-        let mut named = defaults.filter(|proxy| proxy.name.as_deref() == Some(wanted));
-        match (named.next(), named.next()) {
-            (Some(only), None) if !self.has_unknown_defaults => Ok(only.profile()),
-            (Some(_), _) => Ok(Profile::unknown(place)),
-            (None, _) if self.has_unknown_defaults => Ok(Profile::unknown(place)),
-            (None, _) => {
+        let named = self.defaults_named.get(wanted).map(Vec::as_slice).unwrap_or_default();
+        match named {
+            _ if self.has_unknown_defaults => Ok(Profile::unknown(place)),
+            [only] => Ok(self.proxies.get(*only).map_or_else(|| Profile::unknown(place), Proxy::profile)),
+            [_, ..] => Ok(Profile::unknown(place)),
+            [] => {
                 let what = format!("there is no defaults section named {wanted} before this line");
                 Err(Flaw::new(name.bytes.start, what))
             }

@@ -42,6 +42,9 @@ pub(crate) fn leading_number<T: TryFrom<i64>>(text: &str) -> Option<T> {
     number.try_into().ok()
 }
 
+/// A word that variables make longer than this is not known, in bytes.
+const LONGEST: usize = 64 << 10;
+
 /// Which quotes are open.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Quote {
@@ -233,6 +236,9 @@ impl Cutter<'_> {
             (Some(Value::Undefined), None) => Some(Vec::new()),
             (None, _) => None,
         };
+        // A few lines of `setenv` can make a value of any length, and no setting means anything by one that long.
+        let before = self.word.as_ref().map_or(0, |word| word.text.len());
+        let value = value.filter(|value| before + value.len() <= LONGEST);
         match value {
             None => {
                 let text = self.line.get(begin..end).unwrap_or_default().to_vec();

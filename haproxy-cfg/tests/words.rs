@@ -110,3 +110,15 @@ fn every_error_of_a_line_says_where_in_it() {
         assert_eq!(read(text, &told([3, 2, 0])).unwrap_err().to_string(), format!("haproxy.cfg:{wanted}"));
     }
 }
+
+#[test]
+fn values_that_double_from_line_to_line_become_unknown_before_they_fill_the_memory() {
+    let doubled: String = (1..60).map(|n| format!(" setenv A{n} \"$A{}$A{}\"\n", n - 1, n - 1)).collect();
+    let server = "server a 127.0.0.1:1 cookie";
+    let text =
+        format!("global\n setenv A0 x\n{doubled}backend b\n {server} \"$A3\"\n server c 127.0.0.1:1 cookie \"$A59\"\n");
+    let config = read(&text, &told([2, 6, 12])).unwrap();
+    let cookie = |name: &str| config.server("b", name).unwrap().settings.cookie.known().cloned();
+    assert_eq!(cookie("a"), Some(Some("x".repeat(8))));
+    assert_eq!(cookie("c"), None);
+}

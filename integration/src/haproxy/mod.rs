@@ -168,6 +168,11 @@ impl Haproxy {
 
     /// The row of `backend/server` in `show stat`, by column name.
     pub fn stat(&self, server: &str) -> BTreeMap<String, String> {
+        self.try_stat(server).unwrap_or_else(|| panic!("show stat has no row {server}"))
+    }
+
+    /// As [`stat`](Self::stat); `None` also from an old worker that is about to end after a reload, which has no rows any more.
+    fn try_stat(&self, server: &str) -> Option<BTreeMap<String, String>> {
         let table = self.command("show stat");
         let mut lines = table.lines();
         let columns: Vec<&str> =
@@ -181,7 +186,6 @@ impl Haproxy {
                 let name = |column: &str| row.get(column).map(String::as_str).unwrap_or_default();
                 format!("{}/{}", name("pxname"), name("svname")) == server
             })
-            .unwrap_or_else(|| panic!("show stat has no row {server}"))
     }
 
     /// The status of a server, such as `UP` or `DRAIN`.
@@ -204,7 +208,9 @@ impl Haproxy {
 
     /// Waits until a server's status starts with this.
     pub fn wait_for_status(&self, server: &str, status: &str, limit: Duration) {
-        wait::until(&format!("{server} is {status}"), limit, || self.status(server).starts_with(status).then_some(()));
+        wait::until(&format!("{server} is {status}"), limit, || {
+            self.try_stat(server)?["status"].starts_with(status).then_some(())
+        });
     }
 
     /// Replaces the configuration file; [`Haproxy::reload`] makes it valid.
