@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::{Context, Finding, Rule, Severity};
+use super::{Backend, Context, Finding, Rule, Severity};
 use crate::config::Config;
 use crate::document::{Place, Span};
 use crate::effective::Effective;
+use crate::proxy::Proxy;
 use crate::section::Section;
 use crate::server::Server;
 
@@ -15,14 +16,23 @@ pub(super) struct Report<'c> {
     pub(super) config: &'c Config,
     pub(super) context: &'c Context,
     pub(super) findings: Vec<Finding>,
-    /// Which of them is that of a rule at a place.
+    /// Backend and name of the server of each line that gives one.
+    servers: HashMap<Place, (&'c str, String)>,
+    /// Which of the findings is that of a rule at a place.
     seen: HashMap<(Rule, Place, usize), usize>,
 }
 
 impl<'c> Report<'c> {
     /// Nothing yet.
-    pub(super) fn new(config: &'c Config, context: &'c Context) -> Self {
-        Self { config, context, findings: Vec::new(), seen: HashMap::new() }
+    pub(super) fn new(config: &'c Config, context: &'c Context, backends: &[Backend<'c>]) -> Self {
+        let named = |proxy: &'c Proxy, server: &Server| {
+            let words = config.words(server.place);
+            let is_one = words.first().is_some_and(|word| word.text == "server");
+            is_one.then(|| (server.place, (proxy.name.as_deref().unwrap_or_default(), server.name.clone())))
+        };
+        let servers = backends.iter().flat_map(|backend| backend.servers.iter().map(|server| (backend.proxy, server)));
+        let servers = servers.filter_map(|(proxy, server)| named(proxy, server)).collect();
+        Self { config, context, findings: Vec::new(), servers, seen: HashMap::new() }
     }
 
     /// The `global` section; none where it is not sure that there is one. Without, the files are a part of a configuration.
@@ -75,7 +85,8 @@ impl<'c> Report<'c> {
         what: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        self.add(Finding { rule, severity, span, what: what.into(), fix: fix.into(), see: None });
+        let servers = self.servers_at([span.place]);
+        self.add(Finding { rule, severity, span, what: what.into(), fix: fix.into(), see: None, servers });
     }
 
     /// Reports the first of two parts of the files, and shows the second with it.
@@ -86,7 +97,14 @@ impl<'c> Report<'c> {
         what: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        self.add(Finding { rule, severity, span, what: what.into(), fix: fix.into(), see: Some(see) });
+        let servers = self.servers_at([span.place, see.place]);
+        self.add(Finding { rule, severity, span, what: what.into(), fix: fix.into(), see: Some(see), servers });
+    }
+
+    /// The servers of these lines.
+    fn servers_at<const LINES: usize>(&self, lines: [Place; LINES]) -> Vec<(String, String)> {
+        let servers = lines.iter().filter_map(|line| self.servers.get(line));
+        servers.map(|(backend, server)| ((*backend).to_owned(), server.clone())).collect()
     }
 
     /// What stands in `defaults` is said once, as bad as it is for the worst of those that inherit it.
