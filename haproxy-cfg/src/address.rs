@@ -39,14 +39,12 @@ impl<'a> Address<'a> {
         if text.starts_with('/') {
             return Self::Path(text);
         }
-        let others: [(&[&str], fn(&'a str) -> Self); 4] = [
-            (&["unix@", "uxst@", "uxdg@"], Self::Path),
-            (&["abns@", "abnsz@"], Self::Abstract),
-            (&["fd@", "sockpair@"], Self::Descriptor),
-            (&["rhttp@", "rev@", "@"], Self::Reverse),
-        ];
-        let other = others.into_iter().find_map(|(prefixes, kind)| behind(text, prefixes).map(kind));
-        other.unwrap_or_else(|| Self::network(behind(text, NETWORKS).unwrap_or(text)))
+        behind(text, &["unix@", "uxst@", "uxdg@"])
+            .map(Self::Path)
+            .or_else(|| behind(text, &["abns@", "abnsz@"]).map(Self::Abstract))
+            .or_else(|| behind(text, &["fd@", "sockpair@"]).map(Self::Descriptor))
+            .or_else(|| behind(text, &["rhttp@", "rev@", "@"]).map(Self::Reverse))
+            .unwrap_or_else(|| Self::network(behind(text, NETWORKS).unwrap_or(text)))
     }
 
     /// A port follows the last `:`, unless a `]` comes after it.

@@ -7,7 +7,6 @@ use super::{Backend, Context, Finding, Rule, Severity};
 use crate::config::Config;
 use crate::document::{Place, Span};
 use crate::effective::Effective;
-use crate::proxy::Proxy;
 use crate::section::Section;
 use crate::server::Server;
 
@@ -16,7 +15,7 @@ pub(super) struct Report<'c> {
     pub(super) config: &'c Config,
     pub(super) context: &'c Context,
     pub(super) findings: Vec<Finding>,
-    /// Backend and name of the server of each line that gives one.
+    /// Backend and name of the first server of each line that gives some.
     servers: HashMap<Place, (&'c str, String)>,
     /// Which of the findings is that of a rule at a place.
     seen: HashMap<(Rule, Place, usize), usize>,
@@ -25,13 +24,11 @@ pub(super) struct Report<'c> {
 impl<'c> Report<'c> {
     /// Nothing yet.
     pub(super) fn new(config: &'c Config, context: &'c Context, backends: &[Backend<'c>]) -> Self {
-        let named = |proxy: &'c Proxy, server: &Server| {
-            let words = config.words(server.place);
-            let is_one = words.first().is_some_and(|word| word.text == "server");
-            is_one.then(|| (server.place, (proxy.name.as_deref().unwrap_or_default(), server.name.clone())))
+        let of = |backend: &Backend<'c>| {
+            let name = backend.proxy.name.as_deref().unwrap_or_default();
+            backend.servers.iter().map(|server| (server.place, (name, server.name.clone()))).collect::<Vec<_>>()
         };
-        let servers = backends.iter().flat_map(|backend| backend.servers.iter().map(|server| (backend.proxy, server)));
-        let servers = servers.filter_map(|(proxy, server)| named(proxy, server)).collect();
+        let servers = backends.iter().flat_map(of).collect();
         Self { config, context, findings: Vec::new(), servers, seen: HashMap::new() }
     }
 
@@ -85,7 +82,7 @@ impl<'c> Report<'c> {
         what: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        let servers = self.servers_at([span.place]);
+        let servers = self.servers_at(&[span.place]);
         self.add(Finding { rule, severity, span, what: what.into(), fix: fix.into(), see: None, servers });
     }
 
@@ -97,13 +94,14 @@ impl<'c> Report<'c> {
         what: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        let servers = self.servers_at([span.place, see.place]);
+        let servers = self.servers_at(&[span.place, see.place]);
         self.add(Finding { rule, severity, span, what: what.into(), fix: fix.into(), see: Some(see), servers });
     }
 
-    /// The servers of these lines.
-    fn servers_at<const LINES: usize>(&self, lines: [Place; LINES]) -> Vec<(String, String)> {
-        let servers = lines.iter().filter_map(|line| self.servers.get(line));
+    /// The servers of these lines; a template is none.
+    fn servers_at(&self, lines: &[Place]) -> Vec<(String, String)> {
+        let is_one = |line: &Place| self.config.words(*line).first().is_some_and(|word| word.text == "server");
+        let servers = lines.iter().filter(|line| is_one(line)).filter_map(|line| self.servers.get(line));
         servers.map(|(backend, server)| ((*backend).to_owned(), server.clone())).collect()
     }
 

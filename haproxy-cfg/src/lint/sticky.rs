@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use super::{Backend, Report, Rule, Severity};
-use crate::effective::Effective;
 use crate::server::Server;
 
 pub(super) fn look(report: &mut Report<'_>, backends: &[Backend<'_>]) {
@@ -130,26 +129,23 @@ fn twin_check_port(report: &mut Report<'_>, backend: &Backend<'_>, main: &Server
 /// `check-send-proxy`). That suits a port of another kind; this one is known to lead to the app's own.
 fn plain_check(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
     let settings = &server.settings;
-    let has_port = settings.port.known().is_some_and(Option::is_some);
-    if !has_port || !settings.addr.is(&None) || !backend.is_checked_by_its_line(server) {
+    let Some(Some(port)) = settings.port.known() else { return };
+    if !settings.addr.is(&None) || !backend.is_checked_by_its_line(server) {
         return;
     }
-    let languages = [
+    let (mut words, mut missing) = (Vec::new(), Vec::new());
+    for (speaks, checks_speak, word, of_checks) in [
         (&settings.ssl, &settings.check_ssl, "ssl", "check-ssl"),
         (&settings.send_proxy, &settings.check_send_proxy, "send-proxy", "check-send-proxy"),
-    ];
-    let is_missing = |(speaks, checks_speak, _, _): &(&Effective<bool>, &Effective<bool>, _, _)| {
-        speaks.is(&true) && checks_speak.is(&false)
-    };
-    let (words, missing): (Vec<_>, Vec<_>) =
-        languages.into_iter().filter(is_missing).map(|(_, _, word, missing)| (word, missing)).unzip();
+    ] {
+        if speaks.is(&true) && checks_speak.is(&false) {
+            words.push(word);
+            missing.push(of_checks);
+        }
+    }
     if !missing.is_empty() {
-        let what = format!(
-            "{} has `{}`, and is checked on a port of its own without `{}`",
-            server.name,
-            words.join("` and `"),
-            missing.join("` and `")
-        );
+        let [words, lacks] = [words, missing.clone()].map(|words| words.join("` and `"));
+        let what = format!("{} has `{words}`, and is checked on `port {port}` without `{lacks}`", server.name);
         report.at(Rule::PlainCheck, server.place, "port", what, format!("add `{}`", missing.join(" ")));
     }
 }
