@@ -38,7 +38,7 @@ impl Default for State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Branch {
     Read,
-    Perhaps,
+    Undecided,
     Skipped,
 }
 
@@ -67,14 +67,14 @@ impl Block {
     pub(crate) fn next(&mut self, end: State, wanted: Branch, is_else: bool) {
         self.ended(end);
         self.has_else = is_else;
-        // After a branch that was perhaps read, what would be read is perhaps skipped.
+        // After a branch that is undecided, one that would be read is undecided too: HAProxy skips it if it read the other.
         self.branch = match (wanted, self.decided) {
-            (Branch::Read, Branch::Perhaps) => Branch::Perhaps,
+            (Branch::Read, Branch::Undecided) => Branch::Undecided,
             (wanted, _) => wanted,
         };
         self.decided = match (wanted, self.decided) {
             (Branch::Read, _) | (_, Branch::Read) => Branch::Read,
-            (Branch::Perhaps, _) | (_, Branch::Perhaps) => Branch::Perhaps,
+            (Branch::Undecided, _) | (_, Branch::Undecided) => Branch::Undecided,
             (Branch::Skipped, Branch::Skipped) => Branch::Skipped,
         };
     }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::word::Word;
 
+/// The longest time that HAProxy takes, about 24.8 days.
+const MOST_MILLISECONDS: u64 = i32::MAX as u64;
+
 /// A whole number with one of `us`, `ms`, `s`, `m`, `h`, `d`; without, it is in milliseconds. HAProxy counts in
 /// milliseconds and rounds up.
 pub(crate) fn delay(word: Option<&Word>) -> Option<Duration> {
@@ -20,7 +23,7 @@ pub(crate) fn delay(word: Option<&Word>) -> Option<Duration> {
         "d" => number.checked_mul(86_400_000)?,
         _ => return None,
     };
-    Some(Duration::from_millis(milliseconds))
+    (milliseconds <= MOST_MILLISECONDS).then_some(Duration::from_millis(milliseconds))
 }
 
 #[cfg(test)]
@@ -47,8 +50,15 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_time_of_haproxy_is_read() {
+        assert_eq!(milliseconds("2147483647"), Some(2_147_483_647));
+    }
+
+    #[test]
     fn what_is_no_time_is_unknown() {
-        for text in ["", "s", "-1", "1.5s", "1w", "\"$T\"", "99999999999999999999", "99999999999999999d"] {
+        for text in
+            ["", "s", "-1", "1.5s", "1w", "\"$T\"", "99999999999999999999", "99999999999999999d", "2147483648", "25d"]
+        {
             assert_eq!(milliseconds(text), None, "{text}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::address::Address;
 use crate::delay::delay;
 use crate::effective::{At, Effective, settings};
 use crate::word::Word;
@@ -66,9 +67,8 @@ impl Default for Global {
 impl StatsSocket {
     /// Whether it listens on TCP.
     pub fn is_tcp(&self) -> Option<bool> {
-        let address = self.address.known()?;
-        let path = ["/", "unix@", "abns@", "abnsz@", "fd@", "sockpair@", "uxst@"];
-        Some(!path.iter().any(|prefix| address.starts_with(prefix)))
+        let address = Address::read(self.address.known()?);
+        Some(matches!(address, Address::Network { .. }))
     }
 
     fn read(at: At, words: &[Word]) -> Self {

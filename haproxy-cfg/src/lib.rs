@@ -24,6 +24,7 @@
 //!
 //! Facts are from HAProxy's configuration manual, versions 2.2 to 3.2; the tests compare them with a real HAProxy.
 
+mod address;
 mod block;
 mod condition;
 mod config;
@@ -44,6 +45,7 @@ mod source;
 mod variables;
 mod word;
 
+pub use address::Address;
 pub use config::Config;
 pub use document::{Document, File, Place, Span};
 pub use effective::Effective;

@@ -45,6 +45,8 @@ settings! {
         http_check_expect: bool = false,
         /// `http-check connect` or `tcp-check connect`: checks connect as these lines say.
         check_connect: bool = false,
+        /// `option external-check`: a program checks, in its own way.
+        external_check: bool = false,
         /// `load-server-state-from-file`: whether states are read from a file at the start.
         load_server_state: LoadServerState = LoadServerState::None,
         /// `force-persist`: some clients stick even to a server that is down.
@@ -183,14 +185,21 @@ impl ProxySettings {
         match which.known() {
             Some("persist") => self.persist.set(at, Some(on)),
             Some("allbackups") => self.allbackups.set(at, Some(on)),
-            Some("httpchk") => self.httpchk.set(at, httpchk(rest).map(|uri| on.then_some(uri))),
             // The last check that is asked for is the one that is made.
+            Some("httpchk") => {
+                self.httpchk.set(at, httpchk(rest).map(|uri| on.then_some(uri)));
+                if on {
+                    self.external_check.set(at, Some(false));
+                }
+            }
             Some(
-                "tcp-check" | "ssl-hello-chk" | "smtpchk" | "ldap-check" | "mysql-check" | "pgsql-check"
-                | "redis-check" | "spop-check",
+                which @ ("tcp-check" | "ssl-hello-chk" | "smtpchk" | "ldap-check" | "mysql-check" | "pgsql-check"
+                | "redis-check" | "spop-check" | "external-check"),
             ) if on => {
                 self.httpchk.set(at, Some(None));
+                self.external_check.set(at, Some(which == "external-check"));
             }
+            Some("external-check") => self.external_check.set(at, Some(false)),
             Some("redispatch") => {
                 // `option redispatch 0` is another way to write `no option redispatch`.
                 let interval = match rest.first() {

@@ -131,7 +131,7 @@ impl<'e> Reader<'e> {
     }
 
     fn is_conditional(&self) -> bool {
-        self.blocks.iter().any(|block| block.branch == Branch::Perhaps)
+        self.blocks.iter().any(|block| block.branch == Branch::Undecided)
     }
 
     fn section(&mut self, place: Place, keyword: &str, name: Option<String>) {
@@ -246,7 +246,7 @@ impl<'e> Reader<'e> {
         Ok(match holds.map_err(|why| Flaw::new(byte, format!("this condition can't be read: {why}")))? {
             Some(true) => Branch::Read,
             Some(false) => Branch::Skipped,
-            None => Branch::Perhaps,
+            None => Branch::Undecided,
         })
     }
 

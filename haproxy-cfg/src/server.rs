@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use crate::address::Address;
 use crate::document::Place;
 use crate::effective::{At, Effective};
 use crate::error::Flaw;
@@ -77,7 +78,7 @@ impl Entry {
         } else {
             effective.apply(at, settings);
         }
-        let port = Effective::at(at, address.known().map(port));
+        let port = Effective::at(at, address.known().map(|address| Address::read(address).port()));
         Ok(Self {
             names,
             shared: Server {
@@ -132,13 +133,4 @@ fn range(text: &str) -> Option<RangeInclusive<u32>> {
         Some((low, high)) => Some(leading_number(low)?..=leading_number(high)?),
         None => Some(1..=leading_number(text).filter(|count| *count > 0)?),
     }
-}
-
-/// The port of an address: what follows the last `:`, unless a `]` comes after it (`str2sa_range()` in HAProxy's
-/// `tools.c`).
-fn port(address: &str) -> Option<u16> {
-    let (_, port) = address.rsplit_once([':', ']'])?;
-    let digits = port.chars().all(|c| c.is_ascii_digit());
-    let after_colon = address.strip_suffix(port).is_some_and(|rest| rest.ends_with(':'));
-    (digits && after_colon).then(|| port.parse().ok()).flatten()
 }

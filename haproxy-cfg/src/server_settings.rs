@@ -15,6 +15,8 @@ settings! {
         addr: Option<String> = None,
         /// `port`: where the health check connects, if not to the server's own port.
         port: Option<u16> = None,
+        /// `healthcheck`: the section that says how it is checked (HAProxy 3.4).
+        healthcheck: Option<String> = None,
         /// `inter`: pause between two checks.
         inter: Duration = Duration::from_secs(2),
         /// `fastinter`: the same while it goes up or down; `None` means `inter`.
@@ -100,7 +102,6 @@ const TAKES_A_VALUE: &[&str] = &[
     "error-limit",
     "guid",
     "hash-key",
-    "healthcheck",
     "id",
     "idle-ping",
     "init-state",
@@ -148,6 +149,7 @@ const READ_WITH_A_VALUE: &[&str] = &[
     "downinter",
     "fall",
     "fastinter",
+    "healthcheck",
     "init-addr",
     "inter",
     "on-marked-down",
@@ -203,6 +205,7 @@ impl ServerSettings {
                 "check-send-proxy" => self.check_send_proxy.set(at, Some(true)),
                 "no-check-send-proxy" => self.check_send_proxy.set(at, Some(false)),
                 "addr" => self.addr.set(at, text().map(|text| Some(text.to_owned()))),
+                "healthcheck" => self.healthcheck.set(at, text().map(|text| Some(text.to_owned()))),
                 "init-addr" => self.init_addr.set(at, text().map(|text| Some(text.to_owned()))),
                 "resolvers" => self.resolvers.set(at, text().map(|text| Some(text.to_owned()))),
                 "agent-port" => self.agent_port.set(at, number(words.next()).map(not_zero)),

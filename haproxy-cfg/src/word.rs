@@ -91,11 +91,11 @@ struct Cutter<'a> {
     variables: &'a Variables,
     words: Vec<Word>,
     /// The word that is being read.
-    word: Option<Half>,
+    word: Option<Unfinished>,
 }
 
 /// A word that is being read.
-struct Half {
+struct Unfinished {
     text: Vec<u8>,
     begin: usize,
     variable: bool,
@@ -149,14 +149,14 @@ impl Cutter<'_> {
     }
 
     /// The word that is being read, which may begin here.
-    fn word(&mut self) -> &mut Half {
+    fn word(&mut self) -> &mut Unfinished {
         let begin = self.next;
-        self.word.get_or_insert_with(|| Half { text: Vec::new(), begin, variable: false, spreads: false })
+        self.word.get_or_insert_with(|| Unfinished { text: Vec::new(), begin, variable: false, spreads: false })
     }
 
     fn end_word(&mut self) {
         let end = self.next;
-        let Some(Half { mut text, begin, variable, spreads }) = self.word.take() else { return };
+        let Some(Unfinished { mut text, begin, variable, spreads }) = self.word.take() else { return };
         // It is a string of C for HAProxy.
         if let Some(end) = text.iter().position(|byte| *byte == 0) {
             text.truncate(end);

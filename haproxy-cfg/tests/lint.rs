@@ -16,6 +16,7 @@
 use std::path::{Path, PathBuf};
 
 use haproxy_cfg::Config;
+use haproxy_cfg::lint::worst_case::worst_cases;
 use haproxy_cfg::lint::{Context, Finding, Redirected, Rule, Severity, lint};
 
 /// What is found where: rule, severity, line, first byte and the byte behind the last.
@@ -266,4 +267,109 @@ fn what_is_said_once_is_as_bad_as_the_worst_of_it() {
         assert_eq!(severities, [(Rule::FixedWeights, Severity::Error)], "{findings:?}");
         assert!(findings[0].what.starts_with(&format!("{ramped}: ")), "{findings:?}");
     }
+}
+
+/// A pair whose main entry and whose checks break three rules, and one that is like it.
+fn crooked_pairs(lines: &str, words: &str) -> Vec<Rule> {
+    let pair = |number: u8| {
+        format!(
+            " server main{number} 10.0.0.{number}:80 ssl verify none check port 81 cookie {number} {words}\n \
+             server backup{number} 10.0.0.{number}:80 ssl verify none check port 81 cookie {number} backup {words}\n"
+        )
+    };
+    let text = format!(
+        "#! redirect b/main1 2000\n#! redirect b/main2 2000\nbackend b\n mode http\n option redispatch\n \
+         cookie C insert\n{lines}{}{}",
+        pair(1),
+        pair(2)
+    );
+    let rules: std::collections::BTreeSet<_> = found("pairs", &text).iter().map(|finding| finding.rule).collect();
+    rules.into_iter().collect()
+}
+
+#[test]
+fn nothing_is_told_of_where_checks_go_when_other_lines_than_the_servers_own_decide() {
+    let by_its_line = [Rule::CheckPort, Rule::TwinCheckPort, Rule::PlainCheck];
+    for lines in
+        [" option httpchk GET /up\n", " option tcp-check\n", " option external-check\n option httpchk GET /up\n"]
+    {
+        assert_eq!(crooked_pairs(lines, ""), by_its_line, "{lines}");
+    }
+    for lines in [
+        " option tcp-check\n tcp-check connect port 2000\n",
+        " option httpchk\n http-check connect port 2000 ssl\n http-check send uri /up\n",
+        " option external-check\n external-check command /bin/true\n",
+        " option httpchk GET /up\n option external-check\n external-check command /bin/true\n",
+    ] {
+        assert_eq!(crooked_pairs(lines, ""), [], "{lines}");
+    }
+    assert_eq!(crooked_pairs(" option httpchk GET /\n", "healthcheck elsewhere"), []);
+}
+
+#[test]
+fn whoever_is_checked_otherwise_than_by_a_connect_is_not_told_to_be() {
+    let rules = |lines: &str, words: &str| {
+        let servers = format!(" server s1 10.0.0.1:80 check {words}\n server s2 10.0.0.2:80 check {words}\n");
+        let text = format!("backend b\n mode http\n option redispatch\n{lines}{servers}");
+        found("checks", &text).iter().map(|finding| finding.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(rules("", ""), [Rule::CheckByConnect]);
+    assert_eq!(rules(" option external-check\n external-check command /bin/true\n", ""), []);
+    assert_eq!(rules("", "healthcheck elsewhere"), []);
+}
+
+#[test]
+fn all_that_a_plain_check_lacks_is_told_at_once() {
+    let text = "#! redirect b/s 2000\nbackend b\n server s 10.0.0.1:80 ssl verify none send-proxy-v2 check port 2000\n";
+    let findings = found("plain", text);
+    let fixes: Vec<_> = findings.iter().map(|finding| (finding.rule, finding.fix.as_str())).collect();
+    assert_eq!(fixes, [(Rule::PlainCheck, "add `check-ssl check-send-proxy`")]);
+    // Another host answers there.
+    assert_eq!(found("elsewhere", &text.replace("port", "addr 10.0.0.9 port")), []);
+}
+
+#[test]
+fn a_finding_names_the_servers_whose_lines_it_is_about() {
+    let named = |rule: Rule, file: &str| {
+        let text = read(&folder("tests/lint").join(rule.name()).join(file));
+        let finding = found("named", &text).into_iter().find(|finding| finding.rule == rule).unwrap();
+        let names = finding.servers.into_iter().map(|(backend, server)| format!("{backend}/{server}"));
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(named(Rule::CookieWithoutTwin, "fails.cfg"), ["app/main2"]);
+    assert_eq!(named(Rule::NoCheck, "fails.cfg"), ["app/s2"]);
+    assert_eq!(named(Rule::TwinCookie, "fails.cfg"), ["app/backup2", "app/main2"]);
+    assert_eq!(named(Rule::UnknownAllow, "fails.cfg"), ["app/s2"]);
+    // It stands in a `default-server`, and in a backend's own line.
+    assert_eq!(named(Rule::KillsSessions, "fails.cfg"), [""; 0]);
+    assert_eq!(named(Rule::FixedWeights, "fails.cfg"), [""; 0]);
+    let template = "backend b\n option redispatch\n server-template s 1-3 app:80 init-addr none\n";
+    assert_eq!(found("template", template)[0].servers, []);
+}
+
+#[test]
+fn an_address_is_one_whatever_its_family_is_called() {
+    let rules = |one: &str, other: &str| {
+        let text = format!("backend b\n option redispatch\n server s1 {one} check\n server s2 {other} check\n");
+        found("addresses", &text).iter().map(|finding| finding.rule).collect::<Vec<_>>()
+    };
+    for address in ["uxdg@/run/a", "stream+unix@/run/a", "tcp4@10.0.0.1:80"] {
+        assert_eq!(rules(address, address), [Rule::SameAddress], "{address}");
+    }
+    for address in ["ipv4@*:80", "ipv6@[::]:80", "fd@3", "rhttp@"] {
+        assert_eq!(rules(address, address), [], "{address}");
+    }
+    assert_eq!(rules("uxdg@/run/a", "quic4@app:80"), [Rule::InitAddr]);
+}
+
+#[test]
+fn the_longest_times_that_haproxy_takes_are_counted_and_no_longer_ones() {
+    let worst = |words: &str| {
+        let config = Config::parse("times", &format!("backend b\n server s 10.0.0.1:80 check {words}\n")).unwrap();
+        worst_cases(&config).first().map(|worst| (worst.out.as_millis(), worst.back.as_millis()))
+    };
+    let longest: u128 = 2_147_483_647;
+    assert_eq!(worst("inter 2147483647 fall 2147483647 rise 1"), Some((longest * longest, longest)));
+    assert_eq!(worst("inter 18446744073709551615 fall 4294967295"), None);
+    assert_eq!(worst("inter 1s downinter 18446744073709551615ms rise 4294967295"), None);
 }

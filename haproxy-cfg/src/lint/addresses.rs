@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use super::{Backend, Report, Rule, Severity};
+use crate::address::Address;
 use crate::server::Server;
 
 pub(super) fn look(report: &mut Report<'_>, backends: &[Backend<'_>]) {
@@ -46,10 +47,13 @@ fn twice(report: &mut Report<'_>, backend: &Backend<'_>) {
 /// waits in maintenance for its address.
 fn address_of_one(server: &Server) -> Option<&str> {
     let address = server.address.known()?.as_str();
-    let has_port = server.port.known()?.is_some();
-    let is_path = ["/", "unix@", "uxst@", "abns@", "abnsz@"].iter().any(|prefix| address.starts_with(prefix));
-    let is_anywhere = ["*", "0.0.0.0", "[::]", ":"].iter().any(|prefix| address.starts_with(prefix));
-    ((has_port || is_path) && !is_anywhere && server.settings.disabled.is(&false)).then_some(address)
+    let parts = Address::read(address);
+    let is_one = match parts {
+        Address::Path(_) | Address::Abstract(_) => true,
+        Address::Network { port, .. } => port.is_some() && !parts.is_any(),
+        Address::Descriptor(_) | Address::Reverse(_) => false,
+    };
+    (is_one && server.settings.disabled.is(&false)).then_some(address)
 }
 
 /// A name that can't be resolved at the start is fatal unless there is another way to begin: an address, or none at all. By default
@@ -62,23 +66,12 @@ fn init_addr(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
         Some(None) => !settings.resolvers.is(&None),
         None => true,
     };
-    if begins_without || !is_name(address) {
+    let parts = Address::read(address);
+    // HAProxy's own tools answer as localhost without asking anybody.
+    if begins_without || !parts.is_name() || parts.is_loopback() {
         return;
     }
     let what = format!("{} is found by the name {address}", backend.server(server));
     let fix = "write its address, or add `init-addr last,libc,none` and `resolvers`";
     report.at(Rule::InitAddr, server.place, address, what, fix);
-}
-
-/// Whether an address has to be resolved.
-fn is_name(address: &str) -> bool {
-    let prefixes = ["/", "unix@", "abns@", "abnsz@", "fd@", "sockpair@", "uxst@", "rev@", "rhttp@", "@", "*", ":"];
-    if address.is_empty() || prefixes.iter().any(|prefix| address.starts_with(prefix)) {
-        return false;
-    }
-    let address = address.rsplit('@').next().unwrap_or(address);
-    let without_port = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let is_ip = |host: &str| host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
-    // HAProxy's own tools answer as localhost without asking anybody.
-    !is_ip(address) && !is_ip(without_port) && without_port != "localhost" && !without_port.is_empty()
 }

@@ -43,7 +43,7 @@ fn no_check(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
 /// Where the redirect of the app is known.
 fn check_port(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
     let Some(redirected) = report.context.redirect_of(backend.name(), &server.name) else { return };
-    if !server.settings.check.is(&true) {
+    if !backend.is_checked_by_its_line(server) {
         return;
     }
     let port = redirected.check_port;
@@ -98,14 +98,15 @@ fn slowstart(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
     }
     let (name, [short, pause]) = (backend.server(server), [*slowstart, *inter].map(time));
     let what = format!("{name}: `slowstart` of {short} is not above `inter`, which is {pause}");
-    let fix = format!("let it last several checks: `slowstart {}`", time(*inter * 5));
+    let fix = format!("let it last several checks: `slowstart {}`", time(inter.saturating_mul(5)));
     report.setting(Rule::SlowstartShort, &settings.slowstart, server.place, "slowstart", what, fix);
 }
 
 /// What a check asks the app.
 fn what_is_asked(report: &mut Report<'_>, backend: &Backend<'_>) {
     let settings = &backend.proxy.settings;
-    let is_checked = backend.servers.iter().any(|server| server.settings.check.is(&true));
+    let has_the_check = |server: &Server| server.settings.check.is(&true) && server.settings.healthcheck.is(&None);
+    let is_checked = backend.servers.iter().any(has_the_check);
     if !is_checked || !settings.mode.is(&Mode::Http) {
         return;
     }

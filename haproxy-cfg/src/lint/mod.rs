@@ -12,7 +12,7 @@
 //! | `addresses` | two entries for one address, names that have to be resolved |
 //! | `report` | where a finding is, and that it is said once |
 //! | `allow` | `# pitstop: allow RULE`, and names in it that no rule has |
-//! | [`worst_case`] | how long checks alone take to see a server go and come |
+//! | [`worst_case`] | how long checks alone take to see that a server is down, or up again |
 //!
 //! A setting that is not known is never reported.
 
@@ -53,6 +53,9 @@ pub struct Finding {
     pub fix: String,
     /// Another line that has to do with it.
     pub see: Option<Span>,
+    /// Backend and name of each server whose own line it is about, this one and then [`see`](Self::see). None where it is about a whole
+    /// section, a `default-server` or a `server-template`.
+    pub servers: Vec<(String, String)>,
 }
 
 /// What a configuration does not tell by itself.
@@ -94,7 +97,7 @@ impl Context {
 pub fn lint(config: &Config, context: &Context) -> Vec<Finding> {
     let backends = config.backends().filter(|backend| serves(backend) && context.concerns(backend));
     let backends: Vec<_> = backends.map(Backend::new).collect();
-    let mut report = Report::new(config, context);
+    let mut report = Report::new(config, context, &backends);
     checks::look(&mut report, &backends);
     sticky::look(&mut report, &backends);
     sockets::look(&mut report, &backends);
@@ -128,6 +131,15 @@ impl<'c> Backend<'c> {
     /// Its name; an empty one is no server's backend.
     fn name(&self) -> &str {
         self.proxy.name.as_deref().unwrap_or_default()
+    }
+
+    /// Whether it is checked, and where and in what language its own line alone decides.
+    fn is_checked_by_its_line(&self, server: &Server) -> bool {
+        let (proxy, server) = (&self.proxy.settings, &server.settings);
+        server.check.is(&true)
+            && server.healthcheck.is(&None)
+            && proxy.check_connect.is(&false)
+            && proxy.external_check.is(&false)
     }
 
     /// `backend/server`

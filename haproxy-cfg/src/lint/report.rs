@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::{Context, Finding, Rule, Severity};
+use super::{Backend, Context, Finding, Rule, Severity};
 use crate::config::Config;
 use crate::document::{Place, Span};
 use crate::effective::Effective;
@@ -15,14 +15,21 @@ pub(super) struct Report<'c> {
     pub(super) config: &'c Config,
     pub(super) context: &'c Context,
     pub(super) findings: Vec<Finding>,
-    /// Which of them is that of a rule at a place.
+    /// Backend and name of the first server of each line that gives some.
+    servers: HashMap<Place, (&'c str, String)>,
+    /// Which of the findings is that of a rule at a place.
     seen: HashMap<(Rule, Place, usize), usize>,
 }
 
 impl<'c> Report<'c> {
     /// Nothing yet.
-    pub(super) fn new(config: &'c Config, context: &'c Context) -> Self {
-        Self { config, context, findings: Vec::new(), seen: HashMap::new() }
+    pub(super) fn new(config: &'c Config, context: &'c Context, backends: &[Backend<'c>]) -> Self {
+        let of = |backend: &Backend<'c>| {
+            let name = backend.proxy.name.as_deref().unwrap_or_default();
+            backend.servers.iter().map(|server| (server.place, (name, server.name.clone()))).collect::<Vec<_>>()
+        };
+        let servers = backends.iter().flat_map(of).collect();
+        Self { config, context, findings: Vec::new(), servers, seen: HashMap::new() }
     }
 
     /// The `global` section; none where it is not sure that there is one. Without, the files are a part of a configuration.
@@ -75,7 +82,8 @@ impl<'c> Report<'c> {
         what: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        self.add(Finding { rule, severity, span, what: what.into(), fix: fix.into(), see: None });
+        let servers = self.servers_at(&[span.place]);
+        self.add(Finding { rule, severity, span, what: what.into(), fix: fix.into(), see: None, servers });
     }
 
     /// Reports the first of two parts of the files, and shows the second with it.
@@ -86,7 +94,15 @@ impl<'c> Report<'c> {
         what: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        self.add(Finding { rule, severity, span, what: what.into(), fix: fix.into(), see: Some(see) });
+        let servers = self.servers_at(&[span.place, see.place]);
+        self.add(Finding { rule, severity, span, what: what.into(), fix: fix.into(), see: Some(see), servers });
+    }
+
+    /// The servers of these lines; a template is none.
+    fn servers_at(&self, lines: &[Place]) -> Vec<(String, String)> {
+        let is_one = |line: &Place| self.config.words(*line).first().is_some_and(|word| word.text == "server");
+        let servers = lines.iter().filter(|line| is_one(line)).filter_map(|line| self.servers.get(line));
+        servers.map(|(backend, server)| ((*backend).to_owned(), server.clone())).collect()
     }
 
     /// What stands in `defaults` is said once, as bad as it is for the worst of those that inherit it.

@@ -74,7 +74,7 @@ rules! {
     TwinCheckPort "twin-check-port" Warning
         "Main and backup entry are one to the checks: both go down at once, and clients that stick are moved in the middle of what they do.",
     PlainCheck "plain-check" Warning
-        "The redirect hands checks to the app in a language that it does not take: the main entry never comes up, or counts as healthy by its connect alone.",
+        "Checks reach the app in a language that it does not take: the entry never comes up, or counts as healthy by its connect alone.",
     CheckRoot "check-root" Note
         "The page at `/` often answers, or redirects to a login, while the app can't serve: it gets requests that fail.",
     CheckByConnect "check-by-connect" Note

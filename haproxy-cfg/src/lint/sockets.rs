@@ -1,6 +1,7 @@
 //! Rules on the socket by which servers are taken out.
 
 use super::{Backend, Report, Rule, Severity};
+use crate::address::Address;
 use crate::document::Place;
 use crate::global::{Level, StatsSocket};
 
@@ -45,39 +46,21 @@ fn none(report: &mut Report<'_>, global: Place, backends: &[Backend<'_>]) {
 /// Who may write to it.
 fn reach(report: &mut Report<'_>, socket: &StatsSocket) {
     let (Some(address), Some(place)) = (socket.address.known(), socket.address.place()) else { return };
-    match socket.is_tcp() {
-        Some(true) if !is_loopback(address) => {
+    let parts = Address::read(address);
+    match parts {
+        Address::Network { .. } if !parts.is_loopback() => {
             let what = format!("commands of level admin are taken at {address}");
             let fix =
                 "write a path; or the address of this host in a network that only those reach who may take servers out";
             // One address may be in a network of its own.
-            let severity = if is_every(address) { Rule::SocketOpen.severity() } else { Severity::Warning };
+            let severity = if parts.is_any() { Rule::SocketOpen.severity() } else { Severity::Warning };
             let span = report.find(place, address);
             report.with(Rule::SocketOpen, severity, span, what, fix);
         }
-        Some(false) if socket.mode.is(&None) && socket.owned.is(&false) && address.contains('/') => {
+        Address::Path(_) if socket.mode.is(&None) && socket.owned.is(&false) => {
             let what = format!("{address} has neither `mode` nor an owner");
             report.at(Rule::SocketOwner, place, address, what, "add `mode 660 user root group haproxy`");
         }
         _ => {}
     }
-}
-
-/// The host of a TCP address.
-fn host(address: &str) -> &str {
-    let address = address.rsplit('@').next().unwrap_or(address);
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
-}
-
-/// Whether only this host reaches a TCP address.
-fn is_loopback(address: &str) -> bool {
-    let host = host(address);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// Whether it is at every address of this host.
-fn is_every(address: &str) -> bool {
-    let host = host(address);
-    matches!(host, "" | "*") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_unspecified())
 }

@@ -72,8 +72,12 @@ fn twins(report: &mut Report<'_>, backend: &Backend<'_>) {
                 if has_cookie(backend) {
                     twin_cookie(report, main, backup);
                 }
-                twin_check_port(report, main, backup);
+                twin_check_port(report, backend, main, backup);
                 plain_check(report, backend, main);
+                // Where it is the app's own port, that speaks as the app does.
+                if backup.port.known().is_some_and(|port| backup.settings.port.is(port)) {
+                    plain_check(report, backend, backup);
+                }
             }
             None => {
                 if has_cookie(backend) {
@@ -107,8 +111,8 @@ fn twin_cookie(report: &mut Report<'_>, main: &Server, backup: &Server) {
     report.beside((Rule::TwinCookie, Rule::TwinCookie.severity()), spans, what, fix);
 }
 
-fn twin_check_port(report: &mut Report<'_>, main: &Server, backup: &Server) {
-    let are_checked = main.settings.check.is(&true) && backup.settings.check.is(&true);
+fn twin_check_port(report: &mut Report<'_>, backend: &Backend<'_>, main: &Server, backup: &Server) {
+    let are_checked = [main, backup].into_iter().all(|server| backend.is_checked_by_its_line(server));
     let (Some(Some(port)), Some(Some(other))) = (main.check_port.known(), backup.check_port.known()) else { return };
     if !are_checked || port != other {
         return;
@@ -122,22 +126,27 @@ fn twin_check_port(report: &mut Report<'_>, main: &Server, backup: &Server) {
 }
 
 /// With a port of their own, checks do not follow what is said for the server (configuration manual, 5.2, `check-ssl` and
-/// `check-send-proxy`). That suits a port of another kind; the port of a redirect is the app's own.
-fn plain_check(report: &mut Report<'_>, backend: &Backend<'_>, main: &Server) {
-    let settings = &main.settings;
-    let goes_elsewhere = settings.port.known().is_some_and(Option::is_some);
-    if !settings.check.is(&true) || !goes_elsewhere || !backend.proxy.settings.check_connect.is(&false) {
+/// `check-send-proxy`). That suits a port of another kind; this one is known to lead to the app's own.
+fn plain_check(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
+    let settings = &server.settings;
+    let Some(Some(port)) = settings.port.known() else { return };
+    if !settings.addr.is(&None) || !backend.is_checked_by_its_line(server) {
         return;
     }
-    for (speaks, checks_speak, word, fix) in [
+    let (mut words, mut missing) = (Vec::new(), Vec::new());
+    for (speaks, checks_speak, word, of_checks) in [
         (&settings.ssl, &settings.check_ssl, "ssl", "check-ssl"),
         (&settings.send_proxy, &settings.check_send_proxy, "send-proxy", "check-send-proxy"),
     ] {
         if speaks.is(&true) && checks_speak.is(&false) {
-            let what = format!("{} has `{word}`, and is checked on a port of its own without `{fix}`", main.name);
-            let span = report.find(main.place, "port");
-            report.with(Rule::PlainCheck, Rule::PlainCheck.severity(), span, what, format!("add `{fix}`"));
+            words.push(word);
+            missing.push(of_checks);
         }
+    }
+    if !missing.is_empty() {
+        let [words, lacks] = [words, missing.clone()].map(|words| words.join("` and `"));
+        let what = format!("{} has `{words}`, and is checked on `port {port}` without `{lacks}`", server.name);
+        report.at(Rule::PlainCheck, server.place, "port", what, format!("add `{}`", missing.join(" ")));
     }
 }
 

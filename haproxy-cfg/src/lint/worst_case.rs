@@ -45,7 +45,7 @@ fn worst_case(backend: &str, server: &Server) -> Option<WorstCase> {
         backend: backend.to_owned(),
         server: server.name.clone(),
         place: server.place,
-        out: inter + after(*settings.fall.known()?, fast),
-        back: down + after(*settings.rise.known()?, fast),
+        out: inter.saturating_add(after(*settings.fall.known()?, fast)),
+        back: down.saturating_add(after(*settings.rise.known()?, fast)),
     })
 }

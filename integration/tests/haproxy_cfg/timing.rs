@@ -81,46 +81,51 @@ fn time(version: Version, case: &Case) {
     let full_health = (expected.fall + expected.rise - 1).to_string();
     wait::until("full health", LIMIT, || (column(&running, "check_health") == full_health).then_some(()));
 
-    let begin = app.next_check();
-    app.checks_after(begin, 3);
-    gaps(case, "inter", expected.inter, &app.since(begin));
+    let before = app.answered(true).len();
+    wait::until("checks", LIMIT, || (app.answered(true).len() >= before + 4).then_some(()));
+    gaps(case, "inter", expected.inter, &app.answered(true)[before..]);
 
     // Right after a check, so that all of the pause is still to come.
     app.next_check();
     let failed_before: usize = column(&running, "chkfail").parse().unwrap();
-    let went = Instant::now();
     match speaks_http {
         true => app.is_well.store(false, Ordering::SeqCst),
         false => app.close(),
     }
     let polls = match speaks_http {
-        true => poll_until(&running, || app.since(went).len() >= expected.fall + 3),
+        true => poll_until(&running, || app.answered(false).len() >= expected.fall + 3),
         false => poll_until_changed(&running),
     };
+    let went = *app.answered(true).last().unwrap();
     let seen = polls.iter().find(|poll| !poll.up).expect("it goes down").end - went;
     within(case, "out", seen, expected.worst.out, true);
     // HAProxy counts them as long as the server is up.
     let failed: usize = column(&running, "chkfail").parse().unwrap();
     assert_eq!(failed - failed_before, expected.fall, "{}: failed checks", case.name);
     if speaks_http {
-        let checks = app.since(went);
+        let checks = app.answered(false);
         changes_at(case, &polls, false, &checks, expected.fall);
         gaps(case, "fastinter on the way down", expected.fast, &checks[..expected.fall]);
         gaps(case, "downinter", expected.down, &checks[expected.fall - 1..]);
         app.next_check();
     }
 
-    let came = Instant::now();
+    let opened = Instant::now();
     match speaks_http {
         true => app.is_well.store(true, Ordering::SeqCst),
         false => app = App::open(port, speaks_http),
     }
-    let polls = poll_until(&running, || app.since(came).len() >= expected.rise + 3);
-    let seen = polls.iter().find(|poll| poll.up).expect("it comes up").end - came;
+    let checks = || app.answered(true).into_iter().filter(|check| *check >= opened).collect::<Vec<_>>();
+    let polls = poll_until(&running, || checks().len() >= expected.rise + 3);
+    let checks = checks();
     // A port that is closed sees no checks, so that it can't be opened right after one.
+    let came = app.answered(false).last().copied().unwrap_or(opened);
+    let seen = polls.iter().find(|poll| poll.up).expect("it comes up").end - came;
     within(case, "back", seen, expected.worst.back, speaks_http);
-    let checks = app.since(came);
-    changes_at(case, &polls, true, &checks, expected.rise);
+    // Of a connect HAProxy may know before the app does.
+    if speaks_http {
+        changes_at(case, &polls, true, &checks, expected.rise);
+    }
     gaps(case, "fastinter on the way up", expected.fast, &checks[..expected.rise]);
     gaps(case, "inter again", expected.inter, &checks[expected.rise - 1..]);
 }
@@ -134,10 +139,11 @@ fn gaps(case: &Case, what: &str, expected: Duration, checks: &[Instant]) {
     assert!(shortest <= expected * 2, "{}: {what}: {expected:?}, but {gaps:?}", case.name);
 }
 
-/// It takes not longer than the worst case, and where that has been arranged, not less.
+/// It takes not longer than the worst case, and where that has been arranged, not less by as much as one check of three. The app
+/// may see late when it was checked.
 fn within(case: &Case, what: &str, seen: Duration, worst: Duration, is_worst: bool) {
     assert!(seen <= worst + SLACK, "{}: {what} after {seen:?}, at worst {worst:?}", case.name);
-    assert!(!is_worst || seen >= worst.mul_f64(0.8), "{}: {what} after {seen:?}, at worst {worst:?}", case.name);
+    assert!(!is_worst || seen >= worst.mul_f64(0.7), "{}: {what} after {seen:?}, at worst {worst:?}", case.name);
 }
 
 /// The status changes with check number `count`: not before HAProxy made it, and before it makes the next one.
@@ -190,11 +196,17 @@ fn column(running: &Running, name: &str) -> String {
     running.stat()[&("b".to_owned(), "s".to_owned())].get(name).cloned().unwrap_or_default()
 }
 
-/// A port that is checked, and when.
+/// A check, and whether it is told that all is well.
+struct Check {
+    at: Instant,
+    is_well: bool,
+}
+
+/// A port that is checked.
 struct App {
     listener: Arc<TcpListener>,
     is_well: Arc<AtomicBool>,
-    checks: Arc<Mutex<Vec<Instant>>>,
+    checks: Arc<Mutex<Vec<Check>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -209,11 +221,12 @@ impl App {
             move || {
                 // It fails once the port is closed.
                 while let Ok((mut stream, _)) = listener.accept() {
-                    checks.lock().unwrap().push(Instant::now());
+                    let is_well = is_well.load(Ordering::SeqCst);
+                    checks.lock().unwrap().push(Check { at: Instant::now(), is_well });
                     if speaks_http {
                         let lines = BufReader::new(&stream).lines().map_while(Result::ok);
                         lines.take_while(|line| !line.is_empty()).for_each(drop);
-                        let status = if is_well.load(Ordering::SeqCst) { "200 OK" } else { "503 Service Unavailable" };
+                        let status = if is_well { "200 OK" } else { "503 Service Unavailable" };
                         stream.write_all(format!("HTTP/1.0 {status}\r\n\r\n").as_bytes()).ok();
                     }
                 }
@@ -230,21 +243,17 @@ impl App {
         }
     }
 
-    /// The checks that arrived from that moment on.
-    fn since(&self, begin: Instant) -> Vec<Instant> {
-        self.checks.lock().unwrap().iter().copied().filter(|check| *check >= begin).collect()
+    /// When the checks arrived that were told so.
+    fn answered(&self, is_well: bool) -> Vec<Instant> {
+        let checks = self.checks.lock().unwrap();
+        checks.iter().filter(|check| check.is_well == is_well).map(|check| check.at).collect()
     }
 
-    /// Waits for the next check, and says when it arrived.
-    fn next_check(&self) -> Instant {
-        let now = Instant::now();
-        self.checks_after(now, 1);
-        self.since(now)[0]
-    }
-
-    /// Waits for so many checks after that moment.
-    fn checks_after(&self, begin: Instant, count: usize) {
-        wait::until("checks", LIMIT, || (self.since(begin).len() >= count).then_some(()));
+    /// Waits for the next check.
+    fn next_check(&self) {
+        let count = || self.checks.lock().unwrap().len();
+        let before = count();
+        wait::until("a check", LIMIT, || (count() > before).then_some(()));
     }
 }
 

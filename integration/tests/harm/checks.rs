@@ -1,4 +1,4 @@
-//! `no-check`, `check-by-connect`, `check-root`, `check-port`, `agent-port`: a server that is not to be used goes on getting requests.
+//! `no-check`, `check-by-connect`, `check-root`, `check-port`, `plain-check`, `agent-port`: a server that is not to be used goes on getting requests.
 
 use haproxy_cfg::lint::Rule;
 use integration::haproxy::{Backend, Config, Server};
@@ -63,6 +63,34 @@ fn check_port_of_the_app_itself_lets_clients_in_when_the_redirect_is_removed() {
         ["check inter 100ms", "check port 2001 inter 100ms"].map(|words| config(&[ASK_HEALTH], words, 2001));
     let everybody = [by("webA"), by("webB")].into();
     Harm::of(Rule::CheckPort).with_redirect().shows((bad, everybody), (good, [by("webB")].into()), |scene| {
+        scene.close(2001);
+        scene.wait_for_checks("DOWN");
+        scene.ask_around()
+    });
+}
+
+#[test]
+fn plain_check_keeps_a_main_entry_out_whose_app_takes_the_proxy_protocol_alone() {
+    let [bad, good] = ["", " check-send-proxy"]
+        .map(|words| config(&[ASK_HEALTH], &format!("send-proxy check port 2001 inter 100ms{words}"), 2001));
+    let everybody = [by("proxied"), by("webB")].into();
+    Harm::of(Rule::PlainCheck).with_redirect().shows((bad, [by("webB")].into()), (good, everybody), |scene| {
+        scene.replace_first(|app| crooked::behind_proxy_protocol(app.listen(), "proxied"));
+        scene.ask_around()
+    });
+}
+
+#[test]
+fn plain_check_keeps_a_backup_entry_out_that_names_its_own_port() {
+    let [bad, good] = ["", " check-send-proxy"].map(|words| {
+        let main = "send-proxy check check-send-proxy port 2001 inter 100ms";
+        let backup = format!("send-proxy check port 1001 inter 100ms backup{words}");
+        let servers = [("webA", main), ("bkpA", &backup)].map(|(name, words)| Server::new(name, at(1001)).word(words));
+        with_backend(Backend::new("srvs").line(ASK_HEALTH), &servers).backend(witness(2001))
+    });
+    let nobody = [Fate::Failed(503)].into();
+    Harm::of(Rule::PlainCheck).with_redirect().shows((bad, nobody), (good, [by("proxied")].into()), |scene| {
+        scene.replace_first(|app| crooked::behind_proxy_protocol(app.listen(), "proxied"));
         scene.close(2001);
         scene.wait_for_checks("DOWN");
         scene.ask_around()

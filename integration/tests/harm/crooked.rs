@@ -37,6 +37,17 @@ pub(crate) fn with_login(listen: SocketAddr) {
     });
 }
 
+/// An app that takes nothing but the PROXY protocol, and closes a connection that begins otherwise.
+pub(crate) fn behind_proxy_protocol(listen: SocketAddr, name: &'static str) {
+    serve(listen, move |mut stream| {
+        // The line of that protocol is taken for the first of the request; what it names is no path.
+        if paths(&stream).next().is_some_and(|path| !path.starts_with('/')) {
+            let answer = format!("HTTP/1.1 200 OK\r\nX-App: {name}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).ok();
+        }
+    });
+}
+
 /// An app that answers once on a connection, and closes it when it is asked again.
 pub(crate) fn answers_once(listen: SocketAddr, name: &'static str) {
     serve(listen, move |mut stream| {

@@ -9,7 +9,7 @@
 //! | `config` | what the configurations are made of |
 //! | `scene` | a HAProxy and its apps, and what becomes of requests |
 //! | `crooked` | an app and an agent that misbehave in ways that the test app can't |
-//! | `checks` | `no-check`, `check-by-connect`, `check-root`, `check-port`, `agent-port` |
+//! | `checks` | `no-check`, `check-by-connect`, `check-root`, `check-port`, `plain-check`, `agent-port` |
 //! | `kills` | `kills-sessions`, `kills-backup-sessions` |
 //! | `balance` | `no-redispatch`, `fixed-weights`, `reuse-always` |
 //! | `persist` | `persist` |
