@@ -35,8 +35,8 @@ impl Engine<'_> {
 }
 
 fn advise(app: &App, balancer: &Balancer, config: &Config) -> Vec<Finding> {
-    let findings = lint(config, &context(app, balancer));
-    let told = findings.into_iter().filter_map(|finding| told(app, balancer, config, finding));
+    let findings = lint(config, &context(app, balancer)).into_iter().filter(|finding| concerns(app, finding));
+    let told = findings.filter_map(|finding| told(app, balancer, config, finding));
     ramps(app, balancer, config).into_iter().chain(told).collect()
 }
 
@@ -54,6 +54,14 @@ pub(crate) fn context(app: &App, balancer: &Balancer) -> Context {
         ramps: own(app).filter(|_| app.ramp.is_some()).map(name).collect(),
         master_socket: Some(balancer.master.is_some()),
     }
+}
+
+/// Not what is said of servers that are all others'.
+fn concerns(app: &App, finding: &lint::Finding) -> bool {
+    let is_own = |(backend, server): &(String, String)| {
+        own(app).any(|id| id.backend.as_str() == backend && id.server.as_str() == server)
+    };
+    finding.servers.is_empty() || finding.servers.iter().any(is_own)
 }
 
 fn told(app: &App, balancer: &Balancer, config: &Config, finding: lint::Finding) -> Option<Finding> {
@@ -178,6 +186,8 @@ mod tests {
 
     #[test]
     fn a_redirect_of_a_port_that_is_not_checked_is_named() {
+        let other = format!("option redispatch\n {MAIN}\n server other 127.0.0.3:1000");
+        assert_eq!(found(&app(""), &other), [], "of another server");
         let found = found(&app("redirect.check_port = 2001"), &format!("option redispatch\n {MAIN}"));
         assert_eq!(found.len(), 1, "{found:?}");
         let (severity, what) = found.first().unwrap();
