@@ -1,5 +1,7 @@
 //! What HAProxy's health checks ask, as a probe of pitstop's.
 
+use std::collections::BTreeSet;
+
 use haproxy_cfg::{Config, Place, Proxy, Word};
 
 use super::host::HostApp;
@@ -62,15 +64,28 @@ pub(super) fn health(config: &Config, app: &HostApp) -> Health {
     Health::Http(health)
 }
 
-/// The `http-check` lines in force: the section's own, else those of the `defaults` that say so.
+/// The `http-check` lines in force: the section's own, and those of the `defaults` from which a part of the check comes. Where both say
+/// the same thing, the section's own come later.
 fn http_checks(config: &Config, backend: &Proxy) -> Vec<Place> {
     let settings = &backend.settings;
-    let given = [settings.http_check_uri.place(), settings.http_check_expect.place()];
-    let Some(last) = given.into_iter().flatten().max() else { return Vec::new() };
-    let begins = config.sections().iter().rfind(|section| section.place <= last && section.place.file == last.file);
-    let Some(begin) = begins.map(|section| section.place) else { return Vec::new() };
-    let lines = (begin.line + 1..=last.line).map(|line| Place { line, ..begin });
+    let given = [settings.httpchk.place(), settings.http_check_uri.place(), settings.http_check_expect.place()];
+    let begin = |place: Place| {
+        let begins =
+            config.sections().iter().rfind(|section| section.place <= place && section.place.file == place.file);
+        begins.map(|section| section.place)
+    };
+    let sections: BTreeSet<_> = given.into_iter().flatten().filter_map(begin).chain([backend.place]).collect();
+    let (own, shared): (Vec<_>, Vec<_>) = sections.into_iter().partition(|section| *section == backend.place);
+    let lines = shared.into_iter().chain(own).flat_map(|section| lines_of(config, section));
     lines.filter(|place| config.words(*place).first().is_some_and(|word| word.text == "http-check")).collect()
+}
+
+/// The lines of a section, which ends where the next of its file begins.
+fn lines_of(config: &Config, section: Place) -> impl Iterator<Item = Place> + use<> {
+    let next = config.sections().iter().find(|next| next.place > section && next.place.file == section.file);
+    let lines = config.document().file(section.file).map_or(0, |file| file.lines());
+    let end = next.map_or(lines, |next| next.place.line - 1);
+    (section.line + 1..=end).map(move |line| Place { line, ..section })
 }
 
 /// `http-check send …` or `http-check expect …`
@@ -98,6 +113,7 @@ fn send(health: &mut HttpHealth, words: &[&str]) {
                 // Such a value may depend on the check itself.
                 if let (Some(name), Some(value)) = (name, value.filter(|value| !value.replace("%%", "").contains('%')))
                 {
+                    health.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
                     health.headers.push(((*name).to_owned(), value.replace("%%", "%")));
                 }
             }
@@ -161,7 +177,11 @@ mod tests {
         let text = format!(
             "defaults\n http-check expect status 204\nbackend be\n mode http\n{lines}\n server x 10.0.0.2:80 check\n"
         );
-        let config = Config::parse("haproxy.cfg", &text).unwrap();
+        http_of(&text)
+    }
+
+    fn http_of(text: &str) -> HttpHealth {
+        let config = Config::parse("haproxy.cfg", text).unwrap();
         let server = config.server("be", "x").unwrap();
         let main = Listed { id: "be/x".parse().unwrap(), server };
         let listen = "10.0.0.2:80".parse().unwrap();
@@ -181,6 +201,25 @@ mod tests {
         assert_eq!(health.headers, [("Host".to_owned(), "www.example.org".to_owned())]);
         assert_eq!(health.status, [200, 301, 302]);
         assert_eq!(health.more, None);
+    }
+
+    #[test]
+    fn headers_are_taken_over_wherever_the_check_is_asked_for() {
+        let health = http(" option httpchk GET /health\n http-check send hdr Host www.example.org hdr Authorization x");
+        assert_eq!(health.path, "/health");
+        let [host, authorization] = ["Host", "Authorization"].map(str::to_owned);
+        assert_eq!(health.headers, [(host, "www.example.org".to_owned()), (authorization, "x".to_owned())]);
+        // Of `defaults`, where all of it stands there, and of no other section.
+        let text = "defaults\n option httpchk GET /d\n http-check send hdr Host d\nbackend other\n http-check send hdr Host o\n\
+                    backend be\n mode http\n server x 10.0.0.2:80 check\nbackend last\n http-check send hdr Host l\n";
+        let health = http_of(text);
+        assert_eq!((health.path.as_str(), health.headers), ("/d", vec![("Host".to_owned(), "d".to_owned())]));
+    }
+
+    #[test]
+    fn a_header_that_is_given_twice_is_sent_once() {
+        let health = http(" option httpchk GET / HTTP/1.1\\r\\nHost:\\ a\n http-check send hdr host b");
+        assert_eq!(health.headers, [("host".to_owned(), "b".to_owned())]);
     }
 
     #[test]
