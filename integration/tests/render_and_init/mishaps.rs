@@ -59,9 +59,9 @@ fn of_two_at_once_one_is_refused_and_nothing_is_lost() {
     let arguments = ["init", "--from", text(&from), "--host", "127.0.0.1", "--haproxy", text(&program), "--write"];
     let first = scene.pitstop.start(&arguments);
     waiting.wait_until_begun();
-    let candidates = names_in(&scene.haproxy.folder());
+    let candidates = names_in(scene.haproxy.folder());
     scene.init(&["--write"]).assert_code(4).assert_says(&["another `pitstop init --write`", "nothing was touched"]);
-    assert_eq!(names_in(&scene.haproxy.folder()), candidates, "the first one's text is still there");
+    assert_eq!(names_in(scene.haproxy.folder()), candidates, "the first one's text is still there");
     assert_eq!(scene.file(), before);
     waiting.go();
     first.wait().assert_code(0);

@@ -111,7 +111,7 @@ impl Scene {
 /// Nothing is left of what was tried.
 pub(crate) fn assert_untouched(scene: &Scene, before: &[u8]) {
     assert_eq!(scene.file(), before);
-    let names = names_in(&scene.haproxy.folder());
+    let names = names_in(scene.haproxy.folder());
     assert!(!names.iter().any(|name| name.contains("pitstop")), "{names:?}");
 }
 
