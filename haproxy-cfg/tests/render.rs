@@ -208,22 +208,27 @@ fn a_backup_entry_that_is_there_is_mended_and_no_other_is_added() {
 #[test]
 fn checks_that_end_up_with_a_port_speak_as_the_server_is_spoken_to() {
     let begin = "global\n stats socket /s level admin\nbackend be\n option redispatch\n";
-    let adopted = |lines: &str| {
+    let adopted = |lines: &str, check_port| {
         let config = Config::parse("haproxy.cfg", &format!("{begin}{lines}")).unwrap();
-        let wanted = [Wanted { backend: "be".to_owned(), server: "a".to_owned(), check_port: Some(1080) }];
+        let wanted = [Wanted { backend: "be".to_owned(), server: "a".to_owned(), check_port }];
         let new = String::from_utf8(edited(config.document(), 0, &adopt(&config, &wanted, "/s").edits)).unwrap();
         new.strip_prefix(begin).unwrap().to_owned()
     };
     assert_eq!(
-        adopted(" server a 10.0.0.2:443 ssl check port 1080\n"),
+        adopted(" server a 10.0.0.2:443 ssl check port 1080\n", Some(1080)),
         " server a 10.0.0.2:443 ssl check port 1080 check-ssl\n server a-backup 10.0.0.2:443 ssl check port 443 check-ssl backup\n"
     );
     assert_eq!(
         adopted(
-            " default-server send-proxy check port 1\n server a 10.0.0.2:80\n server b 10.0.0.2:80 port 80 backup\n"
+            " default-server send-proxy check port 1\n server a 10.0.0.2:80\n server b 10.0.0.2:80 port 80 backup\n",
+            Some(1080)
         ),
         " default-server send-proxy check port 1\n server a 10.0.0.2:80 port 1080 check-send-proxy\n \
          server b 10.0.0.2:80 port 80 backup check-send-proxy\n"
+    );
+    assert_eq!(
+        adopted(" default-server ssl port 1\n server a 10.0.0.2:443\n", None),
+        " default-server ssl port 1\n server a 10.0.0.2:443 check check-ssl\n"
     );
 }
 

@@ -159,10 +159,14 @@ fn is_within(config: &Config, proxy: &Proxy, place: Place) -> bool {
 }
 
 /// A check where there is none; `None` where that can't be known.
-fn check(server: &Server, line: &Line<'_>) -> Option<Option<Edit>> {
+fn check(server: &Server, line: &Line<'_>) -> Option<Vec<Edit>> {
     let settings = &server.settings;
-    let is_watched = *settings.check.known()? || settings.track.known()?.is_some();
-    Some((!is_watched).then(|| line.append("check")))
+    if *settings.check.known()? || settings.track.known()?.is_some() {
+        return Some(Vec::new());
+    }
+    // A `default-server` may give a port.
+    let as_spoken = if settings.port.known()?.is_some() { checks_as_spoken(settings) } else { Vec::new() };
+    Some(std::iter::once("check").chain(as_spoken).map(|words| line.append(words)).collect())
 }
 
 /// The check port of the main entry, and its backup entry; `None` where something is not known, or not its own.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use integration::wait;
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -47,6 +47,26 @@ impl Waiting {
 
     fn go(&self) {
         std::fs::write(self.at("go"), "\n").unwrap();
+    }
+}
+
+/// A file as a container's runtime mounts a single one: nothing can take its place.
+struct Mounted<'f>(&'f Path);
+
+impl<'f> Mounted<'f> {
+    /// For this thread and the programs that it starts.
+    fn over_itself(file: &'f Path) -> Self {
+        let none: Option<&str> = None;
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        mount(Some(file), file, none, MsFlags::MS_BIND, none).unwrap();
+        Self(file)
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        umount2(self.0, MntFlags::MNT_DETACH).ok();
     }
 }
 
@@ -104,7 +124,7 @@ fn where_one_of_several_files_can_not_be_replaced_all_are_as_they_were() {
     std::fs::write(&first, &written).unwrap();
     std::fs::write(&second, "backend more\n    mode http\n    server webC 127.0.0.1:1001 check\n").unwrap();
     let before = [&first, &second].map(|path| std::fs::read(path).unwrap());
-    mount_over_itself(&second);
+    let _mounted = Mounted::over_itself(&second);
     let program = scene.version.program();
     let arguments = ["init", "--from", text(&folder), "--host", "127.0.0.1", "--haproxy", text(&program), "--write"];
     let outcome = scene.pitstop.run(&arguments);
@@ -112,15 +132,6 @@ fn where_one_of_several_files_can_not_be_replaced_all_are_as_they_were() {
     assert_eq!([&first, &second].map(|path| std::fs::read(path).unwrap()), before);
     assert_eq!(names_in(&folder), ["10.cfg", "20.cfg"]);
     assert!(!scene.pitstop.config().exists());
-}
-
-/// As a container's runtime mounts a single file: nothing can take its place.
-fn mount_over_itself(file: &Path) {
-    let none: Option<&str> = None;
-    // For this thread and the programs that it starts.
-    unshare(CloneFlags::CLONE_NEWNS).unwrap();
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
-    mount(Some(file), file, none, MsFlags::MS_BIND, none).unwrap();
 }
 
 #[test]

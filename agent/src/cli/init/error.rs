@@ -49,8 +49,8 @@ pub enum InitError {
     Changed { path: PathBuf },
     #[error("another `pitstop init --write` is at work in {}: nothing was touched", folder.display())]
     Held { folder: PathBuf },
-    #[error("not all files could be changed, and not all could be put back:\n{}", states(changed, as_before))]
-    HalfDone { changed: Vec<Stuck>, as_before: Vec<PathBuf>, source: Box<InitError> },
+    #[error("not all files could be changed, and not all put back:\n{}\n{} could not be replaced", states(changed, as_before), path.display())]
+    HalfDone { path: PathBuf, changed: Vec<Stuck>, as_before: Vec<PathBuf>, source: io::Error },
     #[error("{} could not be {done}: HAProxy's files are as they were", path.display())]
     Io { path: PathBuf, done: &'static str, source: io::Error },
 }

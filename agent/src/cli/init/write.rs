@@ -109,13 +109,14 @@ fn replace(candidates: &[Candidate<'_>], copies: Vec<NewFile>) -> Result<Vec<Pat
             changed.push(Stuck { path: candidate.change.path.clone(), copy: copy.keep(), source });
         }
     }
-    if changed.is_empty() {
-        return Err(failure);
-    }
+    let (path, source) = match failure {
+        InitError::Io { path, source, .. } if !changed.is_empty() => (path, source),
+        failure => return Err(failure),
+    };
     let is_changed = |path: &Path| changed.iter().any(|stuck| stuck.path == path);
     let paths = candidates.iter().map(|candidate| candidate.change.path.clone());
     let as_before = paths.filter(|path| !is_changed(path)).collect();
-    Err(InitError::HalfDone { changed, as_before, source: Box::new(failure) })
+    Err(InitError::HalfDone { path, changed, as_before, source })
 }
 
 impl<'c> Candidate<'c> {
@@ -165,5 +166,6 @@ mod tests {
         assert_eq!(changed.first().map(|stuck| &stuck.path), changes.first().map(|change| &change.path));
         assert_eq!(as_before.first(), changes.get(1).map(|change| &change.path));
         assert!(error.to_string().contains("a.cfg.before-pitstop"), "{error}");
+        assert!(error.to_string().ends_with("b.cfg could not be replaced"), "{error}");
     }
 }
