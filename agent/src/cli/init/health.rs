@@ -1,7 +1,5 @@
 //! What HAProxy's health checks ask, as a probe of pitstop's.
 
-use std::collections::BTreeSet;
-
 use haproxy_cfg::{Config, Place, Proxy, Word};
 
 use super::host::HostApp;
@@ -46,15 +44,19 @@ pub(super) fn health(config: &Config, app: &HostApp) -> Health {
     };
     let mut health = HttpHealth {
         tls: main.server.settings.ssl.is(&true),
-        path: short.clone().unwrap_or_else(|| "/".to_owned()),
+        path: "/".to_owned(),
         status: TAKEN.to_vec(),
         ..HttpHealth::default()
     };
-    if let Some(place) = settings.httpchk.place() {
-        health.headers.extend(legacy_headers(&config.words(place)));
+    let Some(asked) = settings.httpchk.place() else { return Health::Http(health) };
+    let lines = check_lines(config, backend, asked);
+    // Wherever it stands, the short form comes first.
+    if lines.contains(&asked) {
+        health.path = short.clone().unwrap_or(health.path);
+        health.headers.extend(legacy_headers(&config.words(asked)));
     }
     // What `http-check connect` begins is several requests: the last of each is all that is seen here.
-    for place in http_checks(config, backend) {
+    for place in lines {
         rule(&mut health, place, &config.words(place));
     }
     // `OPTIONS *` asks for no page.
@@ -64,20 +66,20 @@ pub(super) fn health(config: &Config, app: &HostApp) -> Health {
     Health::Http(health)
 }
 
-/// The `http-check` lines in force: the section's own, and those of the `defaults` from which a part of the check comes. Where both say
-/// the same thing, the section's own come later.
-fn http_checks(config: &Config, backend: &Proxy) -> Vec<Place> {
-    let settings = &backend.settings;
-    let given = [settings.httpchk.place(), settings.http_check_uri.place(), settings.http_check_expect.place()];
-    let begin = |place: Place| {
-        let begins =
-            config.sections().iter().rfind(|section| section.place <= place && section.place.file == place.file);
-        begins.map(|section| section.place)
+/// The lines of the check in force, `option httpchk` and `http-check`: the section's own if it has any, for then HAProxy leaves out
+/// those of its `defaults` as a whole; else those (seen on 2.2 and 3.2).
+fn check_lines(config: &Config, backend: &Proxy, asked: Place) -> Vec<Place> {
+    let is_check = |place: &Place| match config.words(*place).as_slice() {
+        [first, ..] if first.text == "http-check" => true,
+        [first, second, ..] => first.text == "option" && second.text == "httpchk",
+        _ => false,
     };
-    let sections: BTreeSet<_> = given.into_iter().flatten().filter_map(begin).chain([backend.place]).collect();
-    let (own, shared): (Vec<_>, Vec<_>) = sections.into_iter().partition(|section| *section == backend.place);
-    let lines = shared.into_iter().chain(own).flat_map(|section| lines_of(config, section));
-    lines.filter(|place| config.words(*place).first().is_some_and(|word| word.text == "http-check")).collect()
+    let own: Vec<_> = lines_of(config, backend.place).filter(is_check).collect();
+    if !own.is_empty() {
+        return own;
+    }
+    let defaults = config.sections().iter().rfind(|section| section.place <= asked && section.place.file == asked.file);
+    defaults.map(|section| lines_of(config, section.place).filter(is_check).collect()).unwrap_or_default()
 }
 
 /// The lines of a section, which ends where the next of its file begins.
@@ -92,9 +94,9 @@ fn lines_of(config: &Config, section: Place) -> impl Iterator<Item = Place> + us
 fn rule(health: &mut HttpHealth, place: Place, words: &[Word]) {
     let texts: Vec<_> = words.iter().map(|word| word.text.as_str()).collect();
     match texts.as_slice() {
-        [_, "send", rest @ ..] => send(health, rest),
-        [_, "expect", rest @ ..] if expect(health, rest).is_some() => {}
-        [_, "expect" | "connect", ..] => health.more = Some(place),
+        ["http-check", "send", rest @ ..] => send(health, rest),
+        ["http-check", "expect", rest @ ..] if expect(health, rest).is_some() => {}
+        ["http-check", "expect" | "connect", ..] => health.more = Some(place),
         _ => {}
     }
 }
@@ -217,17 +219,26 @@ mod tests {
     }
 
     #[test]
+    fn of_defaults_nothing_holds_where_a_section_has_a_line_of_its_own() {
+        let text = "defaults\n option httpchk GET /d\n http-check send hdr Authorization d\n http-check expect status 204\n\
+                    backend be\n mode http\n http-check send hdr Host o\n server x 10.0.0.2:80 check\n";
+        let health = http_of(text);
+        assert_eq!((health.path.as_str(), health.status.as_slice()), ("/", TAKEN.as_slice()));
+        assert_eq!(health.headers, [("Host".to_owned(), "o".to_owned())]);
+    }
+
+    #[test]
     fn a_header_that_is_given_twice_is_sent_once() {
         let health = http(" option httpchk GET / HTTP/1.1\\r\\nHost:\\ a\n http-check send hdr host b");
         assert_eq!(health.headers, [("host".to_owned(), "b".to_owned())]);
     }
 
     #[test]
-    fn the_old_way_of_writing_is_read_and_what_defaults_expect_holds() {
+    fn the_old_way_of_writing_is_read_and_what_defaults_expect_holds_no_more() {
         let health = http(r" option httpchk HEAD /up HTTP/1.1\r\nHost:\ www.example.org");
         assert_eq!(health.path, "/up");
         assert_eq!(health.headers, [("Host".to_owned(), "www.example.org".to_owned())]);
-        assert_eq!(health.status, [204]);
+        assert_eq!(health.status, TAKEN);
     }
 
     #[test]
