@@ -61,7 +61,7 @@ fn unreadable(path: &Path, error: io::Error) -> ConfigError {
     let (what, hint) = match error.kind() {
         io::ErrorKind::NotFound => (
             "there is no such file".to_owned(),
-            "copy the example (agent/dist/pitstop.toml) there and edit it, or name another file with --config",
+            "`pitstop init --host ADDRESS` writes one from haproxy.cfg; or copy the example (agent/dist/pitstop.toml) there, or name another file with --config",
         ),
         io::ErrorKind::PermissionDenied => {
             ("no permission to read it".to_owned(), "run pitstop as root, or as a user who may read the file")

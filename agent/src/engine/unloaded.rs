@@ -70,9 +70,12 @@ impl Engine<'_> {
         let sockets = config.global().sockets.iter().filter_map(|socket| socket.address.known());
         let is_in_files =
             sockets.map(|address| address.strip_prefix("unix@").unwrap_or(address)).any(|of| Path::new(of) == path);
-        let what =
-            format!("balancer {}: HAProxy has not opened {} yet, which its files have", balancer.name, path.display());
-        let finding = Finding::warning(what, "reload HAProxy once this is done");
+        let what = format!(
+            "balancer {} was not asked: nobody serves {}, which its files have, so HAProxy does not run or has not read them yet",
+            balancer.name,
+            path.display()
+        );
+        let finding = Finding::warning(what, "reload or start HAProxy once this is done");
         (is_in_files && is_missing(path) && !is_served(path)).then_some(finding)
     }
 }

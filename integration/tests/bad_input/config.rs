@@ -41,7 +41,11 @@ fn a_configuration_that_is_not_there_is_named() {
     let pitstop = Pitstop::new(CONFIG);
     fs::remove_file(pitstop.config()).unwrap();
     let outcome = pitstop.run(&["restart", "web"]);
-    assert_says(&outcome, 2, &["pitstop.toml: there is no such file", "hint: copy the example", "--config"]);
+    assert_says(
+        &outcome,
+        2,
+        &["pitstop.toml: there is no such file", "hint: `pitstop init", "copy the example", "--config"],
+    );
     assert!(outcome.stderr.trim_end().ends_with("--config"), "{}", outcome.stderr);
 }
 
