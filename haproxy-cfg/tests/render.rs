@@ -158,11 +158,12 @@ proptest! {
     fn what_is_adopted_lacks_nothing_any_more(
         words in prop::collection::vec(prop::sample::select(vec![
             "check", "cookie A", "weight 5", "port 9", "inter 1s", "ssl verify none", "send-proxy", "id 7", "cookie port",
-            "maxconn 9", "# note", "slowstart 9s", "disabled", "source 10.0.0.1 usesrc client", "no-check",
+            "maxconn 9", "# note", "slowstart 9s", "disabled", "source 10.0.0.1 usesrc client", "no-check", "port 1080",
         ]), 0..6),
-        defaults in prop::sample::select(vec!["", " default-server check port 77 inter 3s\n", " no option redispatch\n", " retries 0\n option redispatch\n"]),
+        defaults in prop::sample::select(vec!["", " default-server check port 77 inter 3s\n", " default-server ssl verify none send-proxy\n", " no option redispatch\n", " retries 0\n option redispatch\n"]),
         global in prop::sample::select(vec!["", "global\n", "global\n\tstats socket /s level operator\n", "global\n stats socket /other\n"]),
-        name in name(),
+        // Two servers of one name are none of HAProxy's: it refuses them.
+        name in name().prop_filter("the other server's name", |name| name != "z"),
     ) {
         let text = format!("{global}backend be\n{defaults} server {name} 10.0.0.2:80 {}\n server z 10.0.0.3:80 check\n", words.join(" "));
         let config = Config::parse("haproxy.cfg", &text).unwrap();
@@ -180,6 +181,12 @@ proptest! {
         prop_assert!(twin.settings.check.is(&true), "{}", new);
         prop_assert_eq!(twin.settings.cookie.known(), main.settings.cookie.known(), "{}", new);
         prop_assert_eq!(twin.address.known(), main.address.known());
+        prop_assert_eq!(twin.settings.disabled.known(), main.settings.disabled.known(), "{}", new);
+        for entry in [&main, &twin] {
+            let (settings, follows) = (&entry.settings, entry.settings.port.is(&None));
+            prop_assert!(!settings.ssl.is(&true) || follows || settings.check_ssl.is(&true), "{}", new);
+            prop_assert!(!settings.send_proxy.is(&true) || follows || settings.check_send_proxy.is(&true), "{}", new);
+        }
         let backend = config.backend("be").unwrap();
         prop_assert!(backend.settings.redispatch.is(&true) && !backend.settings.retries.is(&0), "{}", new);
         prop_assert!(config.global().sockets.iter().any(|socket| socket.level.is(&Level::Admin)), "{}", new);
@@ -197,6 +204,43 @@ fn a_backup_entry_that_is_there_is_mended_and_no_other_is_added() {
     assert!(adoption.twins.is_empty());
     let new = String::from_utf8(edited(config.document(), 0, &adoption.edits)).unwrap();
     assert!(new.ends_with(" server b 10.0.0.2:80 cookie A backup check port 80 # theirs\n"), "{new}");
+}
+
+#[test]
+fn checks_that_end_up_with_a_port_speak_as_the_server_is_spoken_to() {
+    let begin = "global\n stats socket /s level admin\nbackend be\n option redispatch\n";
+    let adopted = |lines: &str, check_port| {
+        let config = Config::parse("haproxy.cfg", &format!("{begin}{lines}")).unwrap();
+        let wanted = [Wanted { backend: "be".to_owned(), server: "a".to_owned(), check_port }];
+        let new = String::from_utf8(edited(config.document(), 0, &adopt(&config, &wanted, "/s").edits)).unwrap();
+        new.strip_prefix(begin).unwrap().to_owned()
+    };
+    assert_eq!(
+        adopted(" server a 10.0.0.2:443 ssl check port 1080\n", Some(1080)),
+        " server a 10.0.0.2:443 ssl check port 1080 check-ssl\n server a-backup 10.0.0.2:443 ssl check port 443 check-ssl backup\n"
+    );
+    assert_eq!(
+        adopted(
+            " default-server send-proxy check port 1\n server a 10.0.0.2:80\n server b 10.0.0.2:80 port 80 backup\n",
+            Some(1080)
+        ),
+        " default-server send-proxy check port 1\n server a 10.0.0.2:80 port 1080 check-send-proxy\n \
+         server b 10.0.0.2:80 port 80 backup check-send-proxy\n"
+    );
+    assert_eq!(
+        adopted(" default-server ssl port 1\n server a 10.0.0.2:443\n", None),
+        " default-server ssl port 1\n server a 10.0.0.2:443 check check-ssl\n"
+    );
+}
+
+#[test]
+fn a_server_that_is_disabled_gets_no_backup_that_serves() {
+    let text =
+        "global\n stats socket /s level admin\nbackend be\n option redispatch\n server a 10.0.0.2:80 check disabled\n";
+    let config = Config::parse("haproxy.cfg", text).unwrap();
+    let wanted = [Wanted { backend: "be".to_owned(), server: "a".to_owned(), check_port: Some(1080) }];
+    let new = String::from_utf8(edited(config.document(), 0, &adopt(&config, &wanted, "/s").edits)).unwrap();
+    assert!(new.ends_with(" server a-backup 10.0.0.2:80 check disabled backup\n"), "{new}");
 }
 
 #[test]

@@ -139,8 +139,17 @@ pub(super) enum HaproxyCfg {
 const INIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  a file could not be written
-  2  wrong usage or configuration, no such server, or `haproxy -c` does not take the result";
+  1  a file could not be read or written
+  2  wrong usage or configuration, no such server, `haproxy -c` does not take the result or is too late, or somebody else
+     changed a file meanwhile
+  4  another `init --write` is at work on the files: nothing was touched";
+
+/// HAProxy's configuration, as distributions have it.
+pub(super) const HAPROXY_CFG: &str = "/etc/haproxy/haproxy.cfg";
+/// HAProxy's admin socket, as distributions have it.
+pub(super) const ADMIN_SOCKET: &str = "/run/haproxy/admin.sock";
+/// The program, found by `PATH`.
+pub(super) const HAPROXY: &str = "haproxy";
 
 /// Of `haproxy-cfg render`.
 #[derive(Debug, Args)]
@@ -169,7 +178,7 @@ pub(super) struct RenderOptions {
 #[derive(Debug, Args)]
 pub(super) struct InitOptions {
     /// Files and folders of HAProxy's configuration, in the order in which HAProxy is given them with -f
-    #[arg(long, value_name = "FILE", num_args = 1.., default_value = "/etc/haproxy/haproxy.cfg")]
+    #[arg(long, value_name = "FILE", num_args = 1.., default_value = HAPROXY_CFG)]
     pub from: Vec<PathBuf>,
 
     /// By which address HAProxy knows this host; may be given several times
@@ -189,7 +198,7 @@ pub(super) struct InitOptions {
     pub systemd: Option<String>,
 
     /// Where an admin socket is added, if there is none
-    #[arg(long, value_name = "PATH", default_value = "/run/haproxy/admin.sock", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "PATH", default_value = ADMIN_SOCKET, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub socket: String,
 
     /// Changes HAProxy's files, too, once `haproxy -c` accepts the result; keeps a copy of each
@@ -197,7 +206,7 @@ pub(super) struct InitOptions {
     pub write: bool,
 
     /// The program that checks them
-    #[arg(long, value_name = "PATH", default_value = "haproxy")]
+    #[arg(long, value_name = "PATH", default_value = HAPROXY)]
     pub haproxy: PathBuf,
 }
 
@@ -211,7 +220,7 @@ Exit codes:
 #[derive(Debug, Args)]
 pub(super) struct LintOptions {
     /// Files and folders in the order in which HAProxy is given them with -f; - is standard input
-    #[arg(value_name = "FILE", default_value = "/etc/haproxy/haproxy.cfg")]
+    #[arg(value_name = "FILE", default_value = HAPROXY_CFG)]
     pub files: Vec<PathBuf>,
 
     /// A variable of HAProxy's environment; with at least one, all others count as not set

@@ -11,6 +11,7 @@ use crate::effective::Effective;
 use crate::global::Level;
 use crate::proxy::Proxy;
 use crate::server::Server;
+use crate::server_settings::ServerSettings;
 
 /// A main entry that is to be taken out and put back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,10 +159,14 @@ fn is_within(config: &Config, proxy: &Proxy, place: Place) -> bool {
 }
 
 /// A check where there is none; `None` where that can't be known.
-fn check(server: &Server, line: &Line<'_>) -> Option<Option<Edit>> {
+fn check(server: &Server, line: &Line<'_>) -> Option<Vec<Edit>> {
     let settings = &server.settings;
-    let is_watched = *settings.check.known()? || settings.track.known()?.is_some();
-    Some((!is_watched).then(|| line.append("check")))
+    if *settings.check.known()? || settings.track.known()?.is_some() {
+        return Some(Vec::new());
+    }
+    // A `default-server` may give a port.
+    let as_spoken = if settings.port.known()?.is_some() { checks_as_spoken(settings) } else { Vec::new() };
+    Some(std::iter::once("check").chain(as_spoken).map(|words| line.append(words)).collect())
 }
 
 /// The check port of the main entry, and its backup entry; `None` where something is not known, or not its own.
@@ -185,16 +190,8 @@ fn main_and_backup(
     if has_port != Some(port) {
         edits.push(line.set("port", &port.to_string(), "check"));
     }
-    // With a port of their own, checks do not follow what is said for the server (configuration manual, 5.2, `check-ssl`).
-    if has_port.is_none() {
-        let lacks = |has: &Effective<bool>, check_has: &Effective<bool>| has.is(&true) && check_has.is(&false);
-        if lacks(&settings.ssl, &settings.check_ssl) {
-            edits.push(line.append("check-ssl"));
-        }
-        if lacks(&settings.send_proxy, &settings.check_send_proxy) {
-            edits.push(line.append("check-send-proxy"));
-        }
-    }
+    let as_spoken = checks_as_spoken(settings);
+    edits.extend(as_spoken.iter().map(|keyword| line.append(keyword)));
     let is_twin = |twin: &Server| twin.settings.backup.is(&true) && twin.address.known() == server.address.known();
     match proxy.server_lines().find(is_twin) {
         Some(twin) => edits.extend(mended(config, &twin, cookie.as_deref(), traffic)?),
@@ -202,7 +199,10 @@ fn main_and_backup(
             let mut more = Vec::new();
             more.extend((!is_checked).then(|| "check".to_owned()));
             // A `default-server` may give a port, too.
-            more.extend(has_port.map(|_| format!("port {traffic}")));
+            if has_port.is_some() {
+                more.push(format!("port {traffic}"));
+                more.extend(as_spoken.into_iter().map(str::to_owned));
+            }
             let name = free_name(proxy, line.name())?;
             edits.push(Edit::After(server.place, line.twin(&name, &more)));
             adoption.twins.push([proxy.name.clone()?, server.name.clone(), name]);
@@ -210,6 +210,17 @@ fn main_and_backup(
     }
     adoption.edits.extend(edits);
     Some(())
+}
+
+/// What makes checks speak as the server is spoken to: with a port of their own they do not follow what is said for the server
+/// (configuration manual, 5.2, `check-ssl`).
+fn checks_as_spoken(settings: &ServerSettings) -> Vec<&'static str> {
+    let lacks = |has: &Effective<bool>, check_has: &Effective<bool>| has.is(&true) && check_has.is(&false);
+    let both = [
+        ("check-ssl", lacks(&settings.ssl, &settings.check_ssl)),
+        ("check-send-proxy", lacks(&settings.send_proxy, &settings.check_send_proxy)),
+    ];
+    both.into_iter().filter(|(_, lacks)| *lacks).map(|(keyword, _)| keyword).collect()
 }
 
 /// What a backup entry that is there lacks.
@@ -224,8 +235,12 @@ fn mended(config: &Config, twin: &Server, cookie: Option<&str>, traffic: u16) ->
     if twin.settings.check.is(&false) && twin.settings.track.is(&None) {
         edits.push(line.append("check"));
     }
-    if twin.check_port.known()? != &Some(traffic) {
+    let is_elsewhere = twin.check_port.known()? != &Some(traffic);
+    if is_elsewhere {
         edits.push(line.set("port", &traffic.to_string(), "check"));
+    }
+    if is_elsewhere || twin.settings.port.known()?.is_some() {
+        edits.extend(checks_as_spoken(&twin.settings).into_iter().map(|keyword| line.append(keyword)));
     }
     Some(edits)
 }

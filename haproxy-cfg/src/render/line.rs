@@ -6,8 +6,8 @@ use crate::document::Place;
 use crate::server_settings::takes_a_value;
 use crate::word::Word;
 
-/// Settings that belong to one entry alone, so that its twin must not have them.
-const OF_ONE_ENTRY: &[&str] = &["backup", "disabled", "enabled", "guid", "id", "no-backup", "port", "track"];
+/// Settings that belong to one entry alone, so that its twin must not have them. Whether it is disabled is said of the server.
+const OF_ONE_ENTRY: &[&str] = &["backup", "guid", "id", "no-backup", "port", "track"];
 
 /// A line that begins with `server`, of which every word is known.
 pub(super) struct Line<'c> {

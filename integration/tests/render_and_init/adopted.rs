@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use integration::haproxy::{Backend, Config, Mode, Server, Version};
+use integration::haproxy::{Backend, Config, Haproxy, Mode, Server, Version};
 use integration::load::Load;
+use integration::netns::Namespace;
+use integration::pitstop::Pitstop;
+use integration::real_app::RealApp;
 
-use crate::scene::{SOON, Scene, assert_lints_clean, assert_taken};
+use crate::scene::{SOON, Scene, assert_lints_clean, assert_taken, text};
 
 const OFTEN: Duration = Duration::from_millis(200);
 
@@ -105,6 +108,27 @@ fn the_checks_of_a_tls_server_still_speak_tls_on_their_new_port() {
     let written = String::from_utf8(scene.file()).unwrap();
     assert!(written.contains("ssl verify none send-proxy check-ssl check-send-proxy\n"), "{written}");
     Version::ALL.iter().for_each(|version| assert_taken(*version, &scene.haproxy.config_file()));
+}
+
+/// Its checks have a port of their own already, which its backup entry would not follow in TLS.
+#[test]
+fn the_backup_entry_of_a_tls_server_comes_up_whose_checks_had_a_port_already() {
+    let _namespace = Namespace::new();
+    let app = RealApp::nginx_with_tls(([127, 0, 0, 1], 1443).into());
+    let server = Server::new("web", app.listen()).check(None, OFTEN).word("ssl verify none");
+    let backend = Backend::new("srvs")
+        .line("option httpchk GET /health")
+        .line("default-server port 2443")
+        .line("http-check expect status 200")
+        .server(server);
+    let haproxy = Haproxy::start(Version::Bed("3.0"), Config::new(Mode::Http).backend(backend));
+    let pitstop = Pitstop::new("");
+    std::fs::remove_file(pitstop.config()).unwrap();
+    let (from, program) = (haproxy.config_file(), Version::Bed("3.0").program());
+    let arguments = ["init", "--from", text(&from), "--host", "127.0.0.1", "--haproxy", text(&program), "--write"];
+    pitstop.run(&arguments).assert_code(0);
+    haproxy.reload();
+    haproxy.wait_for_status("srvs/web-backup", "UP", SOON);
 }
 
 /// Why the steps come in the order that is printed.

@@ -8,9 +8,9 @@ use integration::wait;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::scene::{SOON, Scene, assert_taken, text};
+use crate::scene::{SOON, Scene, assert_taken, assert_untouched, text};
 
-fn scene() -> Scene {
+pub(crate) fn scene() -> Scene {
     Scene::start(Version::Bed("2.6"), plain())
 }
 
@@ -24,14 +24,6 @@ fn plain() -> Config {
 fn rewrite(scene: &Scene, change: impl Fn(String) -> String) {
     let written = String::from_utf8(scene.file()).unwrap();
     std::fs::write(scene.haproxy.config_file(), change(written)).unwrap();
-}
-
-/// Nothing is left of what was tried.
-fn assert_untouched(scene: &Scene, before: &[u8]) {
-    assert_eq!(scene.file(), before);
-    let names = std::fs::read_dir(scene.haproxy.folder()).unwrap();
-    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    assert!(!names.iter().any(|name| name.contains("pitstop")), "{names:?}");
 }
 
 #[test]

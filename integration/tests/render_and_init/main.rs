@@ -11,6 +11,7 @@
 mod adopted;
 mod elsewhere;
 mod files;
+mod mishaps;
 mod rendered;
 mod scene;
 mod settings;

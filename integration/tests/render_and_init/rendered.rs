@@ -135,3 +135,30 @@ fn what_can_not_be_rendered_is_refused_with_what_to_type() {
     several.run(&["haproxy-cfg", "render"]).assert_code(2).assert_says(&["lb1, lb2", "--balancer lb1"]);
     several.run(&["haproxy-cfg", "render", "--balancer", "lb2"]).assert_code(0).assert_says(&["/run/y"]);
 }
+
+#[test]
+fn apps_of_one_backend_that_ask_for_different_checks_are_refused() {
+    let app = |name: &str, ready: &str, redirect: &str| {
+        format!(
+            "[apps.{name}]\nservers = [\"srvs/{name}\"]\nlisten = \"10.0.0.2:1000\"\n[apps.{name}.service]\nsystemd = \"{name}\"\n\
+             [[apps.{name}.ready]]\nhttp = \"http://10.0.0.2:1000{ready}\n{redirect}"
+        )
+    };
+    let slow = "[apps.b.redirect]\ncheck_port = 2000\ncheck_timeout = \"3s\"\n";
+    let others = [
+        ("/b\"", "", "path"),
+        ("/a\"\nstatus = [204]", "", "status"),
+        ("/a\"\nrequest_headers = { host = \"b\" }", "", "host"),
+        ("/a\"", slow, "check_timeout"),
+    ];
+    for (ready, redirect, what) in others {
+        let pitstop = Pitstop::new(&format!(
+            "[balancers.lb1]\nsocket = \"/run/x\"\n{}{}",
+            app("a", "/a\"", ""),
+            app("b", ready, redirect).replace(":1000", ":1001")
+        ));
+        let outcome = pitstop.run(&["haproxy-cfg", "render"]);
+        outcome.assert_code(2).assert_says(&["srvs", &format!("different ones: {what} in a and b")]);
+        pitstop.run(&["haproxy-cfg", "render", "a"]).assert_code(0);
+    }
+}

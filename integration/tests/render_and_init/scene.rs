@@ -108,6 +108,21 @@ impl Scene {
     }
 }
 
+/// Nothing is left of what was tried.
+pub(crate) fn assert_untouched(scene: &Scene, before: &[u8]) {
+    assert_eq!(scene.file(), before);
+    let names = names_in(scene.haproxy.folder());
+    assert!(!names.iter().any(|name| name.contains("pitstop")), "{names:?}");
+}
+
+/// All that is in a folder.
+pub(crate) fn names_in(folder: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 fn load_of(options: Options) -> Load {
     let load = Load::start(&options);
     load.wait_for_requests(100, SOON);

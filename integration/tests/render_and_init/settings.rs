@@ -1,5 +1,7 @@
 //! `pitstop.toml` as `init` writes it.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use integration::haproxy::{Backend, Config, Mode, Server, Version};
@@ -7,19 +9,21 @@ use integration::haproxy::{Backend, Config, Mode, Server, Version};
 use crate::scene::Scene;
 
 fn scene(words: &str) -> Scene {
+    scene_at([1001, 1002], words)
+}
+
+fn scene_at(ports: [u16; 2], words: &str) -> Scene {
     let server = |name, port: u16| Server::new(name, ([127, 0, 0, 1], port).into()).word(words);
-    let backend = Backend::new("srvs").server(server("webA", 1001)).server(server("webB", 1002));
+    let backend = Backend::new("srvs").server(server("webA", ports[0])).server(server("webB", ports[1]));
     Scene::start(Version::Bed("2.6"), Config::new(Mode::Http).backend(backend))
 }
 
 #[test]
 fn what_is_missing_is_said_by_check_with_its_line() {
-    let scene = scene("check");
+    // Where nobody listens no unit is found, not even where the tests themselves run as a service.
+    let scene = scene_at([1003, 1004], "check");
     scene.init(&[]).assert_code(0);
     let written = std::fs::read_to_string(scene.pitstop.config()).unwrap();
-    if written.contains("\nsystemd = ") {
-        return; // The tests themselves run as a service, so nothing is missing.
-    }
     let line = written.lines().position(|line| line == "[apps.webA.service]").unwrap() + 1;
     let place = format!("pitstop.toml:{line}:1");
     scene.pitstop.run(&["check"]).assert_code(2).assert_says(&[&place, "who restarts the app", "systemd = "]);
@@ -36,6 +40,41 @@ fn one_that_is_there_is_never_touched() {
     scene.init(&["--write"]).assert_code(2).assert_says(&["srvs/webA", "nothing was written", ".new init"]);
     assert_eq!(std::fs::read_to_string(scene.pitstop.config()).unwrap(), theirs);
     assert_eq!(scene.file(), before);
+}
+
+/// The mode of `pitstop.toml` that is made for a file of this mode with this line in its backend.
+fn mode_for(mode: u32, line: &str) -> u32 {
+    let server = Server::new("webA", ([127, 0, 0, 1], 1001).into()).word("check");
+    let backend = Backend::new("srvs").line("option httpchk GET /health").line(line).server(server);
+    let scene = Scene::start(Version::Bed("2.6"), Config::new(Mode::Http).backend(backend));
+    std::fs::set_permissions(scene.haproxy.config_file(), Permissions::from_mode(mode)).unwrap();
+    scene.init(&[]).assert_code(0);
+    let written = std::fs::read_to_string(scene.pitstop.config()).unwrap();
+    assert_eq!(line.contains("hdr"), written.contains("request_headers"), "{written}");
+    std::fs::metadata(scene.pitstop.config()).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn it_is_no_more_readable_than_what_it_comes_from() {
+    let secret = "http-check send hdr Authorization c2VjcmV0";
+    let plain = "http-check expect status 200";
+    assert_eq!(mode_for(0o600, secret), 0o600);
+    assert_eq!(mode_for(0o644, secret), 0o600);
+    assert_eq!(mode_for(0o640, plain), 0o600);
+    assert_eq!(mode_for(0o644, plain), 0o644);
+}
+
+#[test]
+fn the_headers_of_the_checks_are_the_probes() {
+    let server = Server::new("webA", ([127, 0, 0, 1], 1001).into()).word("check");
+    let backend = Backend::new("srvs")
+        .line("option httpchk GET /health")
+        .line("http-check send hdr Host www.example.org")
+        .server(server);
+    let scene = Scene::start(Version::Bed("2.6"), Config::new(Mode::Http).backend(backend));
+    scene.init(&[]).assert_code(0);
+    let written = std::fs::read_to_string(scene.pitstop.config()).unwrap();
+    assert!(written.contains("request_headers = { \"Host\" = \"www.example.org\" }"), "{written}");
 }
 
 #[test]

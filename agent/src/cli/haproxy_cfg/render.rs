@@ -1,5 +1,6 @@
 //! `haproxy-cfg render`.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub enum RenderError {
     AnyAddress { app: String, listen: SocketAddr },
     #[error("the apps of backend {backend} are not alike: one is probed over HTTP, another is not")]
     Mixed { backend: String },
+    #[error("backend {backend} has one check for all its servers, and its apps ask for different ones: {} in {first} and {second}", what.join(", "))]
+    Differ { backend: String, first: String, second: String, what: Vec<&'static str> },
     #[error("backend {backend} speaks TCP, in which there are no cookies: no app of it is probed over HTTP")]
     CookieOverTcp { backend: String },
 }
@@ -51,6 +54,11 @@ impl RenderError {
                 "say where the balancer finds this host, for example: --host 10.0.0.2".to_owned()
             }
             Self::Mixed { .. } => "give each of them a [[apps.X.ready]] with `http`, or none of them".to_owned(),
+            Self::Differ { first, .. } => {
+                format!(
+                    "make the first [[apps.X.ready]] with `http` and the `check_timeout` alike, or name fewer apps: pitstop haproxy-cfg render {first}"
+                )
+            }
             Self::CookieOverTcp { .. } => "leave out --cookie, or name only apps that are probed over HTTP".to_owned(),
         }
     }
@@ -75,6 +83,7 @@ fn recipe(settings: &Settings, apps: &[&App], options: &RenderOptions) -> Result
     let is_here =
         |app: &App| balancer.is_none_or(|balancer| app.balancers.iter().any(|other| other.name == balancer.name));
     let mut backends: Vec<Backend> = Vec::new();
+    let mut firsts: Vec<&App> = Vec::new();
     for app in apps.iter().filter(|app| is_here(app)) {
         let entries = app.servers.iter().map(|id| (id, false)).chain(app.backups.iter().map(|id| (id, true)));
         for (id, backup) in entries {
@@ -83,12 +92,18 @@ fn recipe(settings: &Settings, apps: &[&App], options: &RenderOptions) -> Result
                 Some(at) => at,
                 None => {
                     backends.push(new_backend(name, app, options)?);
+                    firsts.push(app);
                     backends.len() - 1
                 }
             };
-            let Some(backend) = backends.get_mut(at) else { continue };
+            let (Some(backend), Some(first)) = (backends.get_mut(at), firsts.get(at)) else { continue };
             if backend.http != http_probe(app).is_some() {
                 return Err(RenderError::Mixed { backend: name.to_owned() });
+            }
+            let what = differences(first, app);
+            if !what.is_empty() {
+                let [first, second] = [first, app].map(|app| app.name.to_string());
+                return Err(RenderError::Differ { backend: name.to_owned(), first, second, what });
             }
             backend.entries.push(entry(app, id, backup, options)?);
         }
@@ -133,15 +148,41 @@ fn new_backend(name: &str, app: &App, options: &RenderOptions) -> Result<Backend
     if probe.is_none() && options.cookie.is_some() {
         return Err(RenderError::CookieOverTcp { backend: name.to_owned() });
     }
-    let timeout = app.redirect.as_ref().map(|redirect| redirect.check_timeout);
     Ok(Backend {
         name: name.to_owned(),
         http: probe.is_some(),
         cookie: options.cookie.clone(),
         check: probe.map(http_check),
-        check_timeout: timeout.filter(|timeout| *timeout != CHECK_TIMEOUT),
+        check_timeout: Some(check_timeout(app)).filter(|timeout| *timeout != CHECK_TIMEOUT),
         entries: Vec::new(),
     })
+}
+
+fn check_timeout(app: &App) -> Duration {
+    app.redirect.as_ref().map_or(CHECK_TIMEOUT, |redirect| redirect.check_timeout)
+}
+
+/// In what the checks of two apps differ, which are one in a backend. A host that nobody gave is the app's own address, and is not meant.
+fn differences(one: &App, other: &App) -> Vec<&'static str> {
+    let mut what = Vec::new();
+    if let (Some(one), Some(other)) = (http_probe(one), http_probe(other)) {
+        let status = |probe: &HttpProbe| probe.status.iter().copied().collect::<BTreeSet<_>>();
+        let all = [
+            ("path", one.path != other.path),
+            ("host", given_host(one) != given_host(other)),
+            ("status", status(one) != status(other)),
+        ];
+        what.extend(all.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what));
+    }
+    if check_timeout(one) != check_timeout(other) {
+        what.push("check_timeout");
+    }
+    what
+}
+
+fn given_host(probe: &HttpProbe) -> Option<&str> {
+    let host = probe.request_headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
+    host.map(|(_, host)| host.as_str())
 }
 
 /// The probe that a check of HAProxy's can make as well: it asks where the app takes traffic.
@@ -153,9 +194,8 @@ fn http_probe(app: &App) -> Option<&HttpProbe> {
 }
 
 fn http_check(probe: &HttpProbe) -> HttpCheck {
-    let given = probe.request_headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
-    let host = match given {
-        Some((_, host)) => host.clone(),
+    let host = match given_host(probe) {
+        Some(host) => host.to_owned(),
         None if probe.host.contains(':') => format!("[{}]:{}", probe.host, probe.port),
         None => format!("{}:{}", probe.host, probe.port),
     };

@@ -1,7 +1,28 @@
 //! Why nothing, or not all, could be written.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
+
+use super::shell;
+use crate::cli::args::{ADMIN_SOCKET, HAPROXY_CFG};
+
+/// A file that stays changed.
+#[derive(Debug)]
+pub struct Stuck {
+    /// Which.
+    pub path: PathBuf,
+    /// What it was before.
+    pub copy: PathBuf,
+    /// Why it could not be put back.
+    pub source: io::Error,
+}
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: CHANGED ({}); before: {}", self.path.display(), self.source, self.copy.display())
+    }
+}
 
 /// Why `init` ended early. Unless it says otherwise, nothing of HAProxy's was changed.
 #[derive(Debug, thiserror::Error)]
@@ -26,14 +47,28 @@ pub enum InitError {
     Late { program: PathBuf, seconds: u64 },
     #[error("{} was changed by somebody else meanwhile: HAProxy's files are as they were", path.display())]
     Changed { path: PathBuf },
-    #[error("{} could not be {done}", path.display())]
+    #[error("another `pitstop init --write` is at work in {}: nothing was touched", folder.display())]
+    Held { folder: PathBuf },
+    #[error("not all files could be changed, and not all put back:\n{}\n{} could not be replaced", states(changed, as_before), path.display())]
+    HalfDone { path: PathBuf, changed: Vec<Stuck>, as_before: Vec<PathBuf>, source: io::Error },
+    #[error("{} could not be {done}: HAProxy's files are as they were", path.display())]
     Io { path: PathBuf, done: &'static str, source: io::Error },
+}
+
+/// One line for each file.
+fn states(changed: &[Stuck], as_before: &[PathBuf]) -> String {
+    let as_before = as_before.iter().map(|path| format!("{}: as it was", path.display()));
+    changed.iter().map(Stuck::to_string).chain(as_before).collect::<Vec<_>>().join("\n")
 }
 
 impl InitError {
     /// The exit code.
     pub(in crate::cli) fn exit_code(&self) -> u8 {
-        if matches!(self, Self::Io { .. }) { 1 } else { 2 }
+        match self {
+            Self::Io { .. } | Self::HalfDone { .. } => 1,
+            Self::Held { .. } => 4,
+            _ => 2,
+        }
     }
 
     /// What to do about it.
@@ -45,12 +80,12 @@ impl InitError {
             Self::NoServer { known, .. } => format!("give the address as it stands there: {}", known.join(", ")),
             Self::Unresolved { .. } => "give the address beside the name: --host NAME --host ADDRESS".to_owned(),
             Self::NotNamed { path, .. } => format!(
-                "add the app there, or have a new file written beside it and take over what you need: pitstop --config {}.new init …",
-                path.display()
+                "add the app there, or have a new file written beside it and take over what you need: pitstop --config {} init …",
+                shell::word(format!("{}.new", path.display()))
             ),
             Self::OneUnit { .. } => "leave it out, and fill in the units in pitstop.toml".to_owned(),
-            Self::RelativeSocket { .. } => "for example: --socket /run/haproxy/admin.sock".to_owned(),
-            Self::StandardInput => "name the files: --from /etc/haproxy/haproxy.cfg".to_owned(),
+            Self::RelativeSocket { .. } => format!("for example: --socket {ADMIN_SOCKET}"),
+            Self::StandardInput => format!("name the files: --from {HAPROXY_CFG}"),
             Self::NoHaproxy { .. } => "say where it is: --haproxy /usr/sbin/haproxy".to_owned(),
             Self::Refused { .. } => {
                 "does it take the files as they are (`haproxy -c -f FILE`)? If so, take over by hand what you need of the diff, \
@@ -59,6 +94,11 @@ impl InitError {
             }
             Self::Late { .. } => "does `haproxy -c -f FILE` wait for names to be resolved?".to_owned(),
             Self::Changed { .. } => "type it once more".to_owned(),
+            Self::Held { .. } => "type it once more when that one has ended".to_owned(),
+            Self::HalfDone { changed, .. } => {
+                let back = changed.iter().map(|stuck| format!("cp -p {} {}", shell::word(&stuck.copy), shell::word(&stuck.path)));
+                format!("put back what is changed:\n{}", back.collect::<Vec<_>>().join("\n"))
+            }
             Self::Io { .. } => return None,
         })
     }

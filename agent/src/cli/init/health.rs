@@ -44,15 +44,19 @@ pub(super) fn health(config: &Config, app: &HostApp) -> Health {
     };
     let mut health = HttpHealth {
         tls: main.server.settings.ssl.is(&true),
-        path: short.clone().unwrap_or_else(|| "/".to_owned()),
+        path: "/".to_owned(),
         status: TAKEN.to_vec(),
         ..HttpHealth::default()
     };
-    if let Some(place) = settings.httpchk.place() {
-        health.headers.extend(legacy_headers(&config.words(place)));
+    let Some(asked) = settings.httpchk.place() else { return Health::Http(health) };
+    let lines = check_lines(config, backend, asked);
+    // Wherever it stands, the short form comes first.
+    if lines.contains(&asked) {
+        health.path = short.clone().unwrap_or(health.path);
+        health.headers.extend(legacy_headers(&config.words(asked)));
     }
     // What `http-check connect` begins is several requests: the last of each is all that is seen here.
-    for place in http_checks(config, backend) {
+    for place in lines {
         rule(&mut health, place, &config.words(place));
     }
     // `OPTIONS *` asks for no page.
@@ -62,24 +66,37 @@ pub(super) fn health(config: &Config, app: &HostApp) -> Health {
     Health::Http(health)
 }
 
-/// The `http-check` lines in force: the section's own, else those of the `defaults` that say so.
-fn http_checks(config: &Config, backend: &Proxy) -> Vec<Place> {
-    let settings = &backend.settings;
-    let given = [settings.http_check_uri.place(), settings.http_check_expect.place()];
-    let Some(last) = given.into_iter().flatten().max() else { return Vec::new() };
-    let begins = config.sections().iter().rfind(|section| section.place <= last && section.place.file == last.file);
-    let Some(begin) = begins.map(|section| section.place) else { return Vec::new() };
-    let lines = (begin.line + 1..=last.line).map(|line| Place { line, ..begin });
-    lines.filter(|place| config.words(*place).first().is_some_and(|word| word.text == "http-check")).collect()
+/// The lines of the check in force, `option httpchk` and `http-check`: the section's own if it has any, for then HAProxy leaves out
+/// those of its `defaults` as a whole; else those (seen on 2.2 and 3.2).
+fn check_lines(config: &Config, backend: &Proxy, asked: Place) -> Vec<Place> {
+    let is_check = |place: &Place| match config.words(*place).as_slice() {
+        [first, ..] if first.text == "http-check" => true,
+        [first, second, ..] => first.text == "option" && second.text == "httpchk",
+        _ => false,
+    };
+    let own: Vec<_> = lines_of(config, backend.place).filter(is_check).collect();
+    if !own.is_empty() {
+        return own;
+    }
+    let defaults = config.sections().iter().rfind(|section| section.place <= asked && section.place.file == asked.file);
+    defaults.map(|section| lines_of(config, section.place).filter(is_check).collect()).unwrap_or_default()
+}
+
+/// The lines of a section, which ends where the next of its file begins.
+fn lines_of(config: &Config, section: Place) -> impl Iterator<Item = Place> + use<> {
+    let next = config.sections().iter().find(|next| next.place > section && next.place.file == section.file);
+    let lines = config.document().file(section.file).map_or(0, |file| file.lines());
+    let end = next.map_or(lines, |next| next.place.line - 1);
+    (section.line + 1..=end).map(move |line| Place { line, ..section })
 }
 
 /// `http-check send …` or `http-check expect …`
 fn rule(health: &mut HttpHealth, place: Place, words: &[Word]) {
     let texts: Vec<_> = words.iter().map(|word| word.text.as_str()).collect();
     match texts.as_slice() {
-        [_, "send", rest @ ..] => send(health, rest),
-        [_, "expect", rest @ ..] if expect(health, rest).is_some() => {}
-        [_, "expect" | "connect", ..] => health.more = Some(place),
+        ["http-check", "send", rest @ ..] => send(health, rest),
+        ["http-check", "expect", rest @ ..] if expect(health, rest).is_some() => {}
+        ["http-check", "expect" | "connect", ..] => health.more = Some(place),
         _ => {}
     }
 }
@@ -98,6 +115,7 @@ fn send(health: &mut HttpHealth, words: &[&str]) {
                 // Such a value may depend on the check itself.
                 if let (Some(name), Some(value)) = (name, value.filter(|value| !value.replace("%%", "").contains('%')))
                 {
+                    health.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
                     health.headers.push(((*name).to_owned(), value.replace("%%", "%")));
                 }
             }
@@ -161,7 +179,11 @@ mod tests {
         let text = format!(
             "defaults\n http-check expect status 204\nbackend be\n mode http\n{lines}\n server x 10.0.0.2:80 check\n"
         );
-        let config = Config::parse("haproxy.cfg", &text).unwrap();
+        http_of(&text)
+    }
+
+    fn http_of(text: &str) -> HttpHealth {
+        let config = Config::parse("haproxy.cfg", text).unwrap();
         let server = config.server("be", "x").unwrap();
         let main = Listed { id: "be/x".parse().unwrap(), server };
         let listen = "10.0.0.2:80".parse().unwrap();
@@ -184,11 +206,39 @@ mod tests {
     }
 
     #[test]
-    fn the_old_way_of_writing_is_read_and_what_defaults_expect_holds() {
+    fn headers_are_taken_over_wherever_the_check_is_asked_for() {
+        let health = http(" option httpchk GET /health\n http-check send hdr Host www.example.org hdr Authorization x");
+        assert_eq!(health.path, "/health");
+        let [host, authorization] = ["Host", "Authorization"].map(str::to_owned);
+        assert_eq!(health.headers, [(host, "www.example.org".to_owned()), (authorization, "x".to_owned())]);
+        // Of `defaults`, where all of it stands there, and of no other section.
+        let text = "defaults\n option httpchk GET /d\n http-check send hdr Host d\nbackend other\n http-check send hdr Host o\n\
+                    backend be\n mode http\n server x 10.0.0.2:80 check\nbackend last\n http-check send hdr Host l\n";
+        let health = http_of(text);
+        assert_eq!((health.path.as_str(), health.headers), ("/d", vec![("Host".to_owned(), "d".to_owned())]));
+    }
+
+    #[test]
+    fn of_defaults_nothing_holds_where_a_section_has_a_line_of_its_own() {
+        let text = "defaults\n option httpchk GET /d\n http-check send hdr Authorization d\n http-check expect status 204\n\
+                    backend be\n mode http\n http-check send hdr Host o\n server x 10.0.0.2:80 check\n";
+        let health = http_of(text);
+        assert_eq!((health.path.as_str(), health.status.as_slice()), ("/", TAKEN.as_slice()));
+        assert_eq!(health.headers, [("Host".to_owned(), "o".to_owned())]);
+    }
+
+    #[test]
+    fn a_header_that_is_given_twice_is_sent_once() {
+        let health = http(" option httpchk GET / HTTP/1.1\\r\\nHost:\\ a\n http-check send hdr host b");
+        assert_eq!(health.headers, [("host".to_owned(), "b".to_owned())]);
+    }
+
+    #[test]
+    fn the_old_way_of_writing_is_read_and_what_defaults_expect_holds_no_more() {
         let health = http(r" option httpchk HEAD /up HTTP/1.1\r\nHost:\ www.example.org");
         assert_eq!(health.path, "/up");
         assert_eq!(health.headers, [("Host".to_owned(), "www.example.org".to_owned())]);
-        assert_eq!(health.status, [204]);
+        assert_eq!(health.status, TAKEN);
     }
 
     #[test]

@@ -115,7 +115,9 @@ pub(super) fn find(config: &Config, hosts: &[Host]) -> Result<Found, InitError> 
         let hosts = hosts.iter().map(|host| host.text.clone()).collect();
         return Err(InitError::NoServer { hosts, known: known.into_keys().take(12).collect() });
     }
-    found.apps = named(groups);
+    let (apps, nameless) = named(groups);
+    found.apps = apps;
+    found.left.extend(nameless);
     found.others = others(config, &found.apps);
     Ok(found)
 }
@@ -147,24 +149,29 @@ fn without_port(address: &str, port: Option<u16>) -> &str {
     }
 }
 
-/// Names each app after its backend where it is the only one there, else after its first entry.
-fn named(groups: Vec<(SocketAddr, Vec<Listed>, Vec<Listed>)>) -> Vec<HostApp> {
+/// Names each app after its backend where it is the only one there, else after its first entry; and those lines whose app can't be named.
+fn named(groups: Vec<(SocketAddr, Vec<Listed>, Vec<Listed>)>) -> (Vec<HostApp>, Vec<(Place, String)>) {
     let first =
         |mains: &[Listed], backups: &[Listed]| mains.first().or(backups.first()).map(|listed| listed.id.clone());
     let firsts: Vec<_> = groups.iter().filter_map(|(_, mains, backups)| first(mains, backups)).collect();
     let mut taken = HashSet::new();
-    let mut apps = Vec::new();
+    let (mut apps, mut nameless) = (Vec::new(), Vec::new());
     for (listen, mains, backups) in groups {
         let Some(id) = first(&mains, &backups) else { continue };
         let is_alone = firsts.iter().filter(|other| other.backend == id.backend).count() == 1;
         let best = if is_alone { id.backend.as_str() } else { id.server.as_str() };
-        let Some(name) = label(best, &taken) else { continue };
+        let Some(name) = label(best, &taken) else {
+            let why =
+                |listed: &Listed| (listed.server.place, format!("{}: {best:?} makes no name for an app", listed.id));
+            nameless.extend(mains.iter().chain(&backups).map(why));
+            continue;
+        };
         taken.insert(name.clone());
         // One that has only backup entries is taken out by these.
         let (mains, backups) = if mains.is_empty() { (backups, mains) } else { (mains, backups) };
         apps.push(HostApp { name, listen, mains, backups });
     }
-    apps
+    (apps, nameless)
 }
 
 /// A free label that is as near as can be to a name of HAProxy's.

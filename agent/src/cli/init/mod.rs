@@ -6,19 +6,28 @@
 //! | `ports` | finds ports for the checks of main entries |
 //! | `health` | makes a probe of what HAProxy's checks ask |
 //! | `unit` | finds the systemd unit of an app that runs here |
-//! | `settings_file` | writes `pitstop.toml` |
-//! | `write` | changes HAProxy's files, once `haproxy -c` accepts them |
-//! | `report` | says what was found and done, and what to type next |
+//! | `settings_file` | the text of `pitstop.toml` |
+//! | `lock` | holds HAProxy's files against another `init --write` |
+//! | `new_file` | writes files that were not there before |
+//! | `write` | writes `pitstop.toml`, and changes HAProxy's files, once `haproxy -c` accepts them |
+//! | `report` | says what was found and done |
+//! | `steps` | what to type next |
+//! | `shell` | words of a command that is printed to be typed |
 
 mod error;
 mod health;
 mod host;
+mod lock;
+mod new_file;
 mod ports;
 mod report;
 mod settings_file;
+mod shell;
+mod steps;
 mod unit;
 mod write;
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -27,9 +36,11 @@ use haproxy_cfg::{Config, Environment, Level, Source};
 
 pub(super) use self::error::InitError;
 use self::host::{Found, Host, HostApp};
+use self::lock::Lock;
+use self::new_file::failed;
 use self::ports::CheckPort;
 use self::settings_file::{AppTable, SettingsFile, address_of_socket};
-use self::write::Change;
+use self::write::{Change, NewSettings};
 use super::CliError;
 use super::args::{Arguments, InitOptions};
 use crate::config::{self, Settings};
@@ -69,15 +80,55 @@ pub(super) async fn run(arguments: &Arguments, options: &InitOptions) -> Result<
 
 async fn initiate(arguments: &Arguments, options: &InitOptions) -> Result<Initiated, CliError> {
     refuse_early(options)?;
-    let sources = read_files(&options.from)?;
+    // Held from before the files are read that are to be changed until they are.
+    let (sources, _lock) = read(options)?;
     let config = Config::read(sources, &Environment::default())?;
+    let existing = existing(&arguments.config)?;
+    let mut initiated = find(config, existing.as_ref(), arguments, options).await?;
+    let settings =
+        if initiated.is_new { Some(initiated.new_settings(&arguments.config, options).await?) } else { None };
+    if options.write {
+        let files = initiated.files();
+        let written = write::write(&initiated.changes, &files, &options.haproxy, settings.as_ref()).await;
+        initiated.copies = Some(written.map_err(Box::new)?);
+    } else if let Some(settings) = &settings {
+        settings.create().map_err(Box::new)?.keep();
+    }
+    if let Some(settings) = settings {
+        initiated.flaw = config::parse(&arguments.config, &settings.text).err();
+    }
+    Ok(initiated)
+}
+
+/// HAProxy's files, which nobody else changes by `init` while the lock lives.
+fn read(options: &InitOptions) -> Result<(Vec<Source>, Option<Lock>), CliError> {
+    let sources = read_files(&options.from)?;
+    if !options.write {
+        return Ok((sources, None));
+    }
+    let lock = Lock::take(sources.iter().map(|source| Path::new(&source.name))).map_err(Box::new)?;
+    // Until now they might have been changed.
+    let held = read_files(&options.from)?;
+    let names = |sources: &[Source]| sources.iter().map(|source| source.name.clone()).collect::<Vec<_>>();
+    match names(&sources) == names(&held) {
+        true => Ok((held, Some(lock))),
+        false => Err(Box::new(InitError::Changed { path: options.from.first().cloned().unwrap_or_default() }).into()),
+    }
+}
+
+/// The host's apps, and what HAProxy's files lack for them.
+async fn find(
+    config: Config,
+    existing: Option<&Settings>,
+    arguments: &Arguments,
+    options: &InitOptions,
+) -> Result<Initiated, CliError> {
     let Found { mut apps, mut left, others } = host::find(&config, &hosts(options).await?).map_err(Box::new)?;
     if options.systemd.is_some() && apps.len() > 1 {
         let apps = apps.iter().map(|app| app.name.to_string()).collect();
         return Err(Box::new(InitError::OneUnit { apps }).into());
     }
-    let existing = existing(&arguments.config)?;
-    let check_ports = match &existing {
+    let check_ports = match existing {
         Some(settings) => as_configured(settings, &mut apps, &arguments.config).map_err(Box::new)?,
         None if options.socket_only => vec![CheckPort::Traffic; apps.len()],
         None => ports::choose(&config, &apps, options.check_port).await,
@@ -87,22 +138,7 @@ async fn initiate(arguments: &Arguments, options: &InitOptions) -> Result<Initia
     left.extend(apps.iter().zip(&check_ports).filter_map(|(app, port)| answered(app, *port)));
     let changes = changes(&config, &adoption);
     let is_new = existing.is_none();
-    let mut initiated =
-        Initiated { config, apps, check_ports, adoption, left, others, changes, copies: None, is_new, flaw: None };
-    let text = if is_new { Some(initiated.settings_text(options).await?) } else { None };
-    if options.write {
-        let files = initiated.files();
-        initiated.copies = Some(if initiated.changes.is_empty() {
-            Vec::new()
-        } else {
-            write::write(&initiated.changes, &files, &options.haproxy).await.map_err(Box::new)?
-        });
-    }
-    if let Some(text) = text {
-        write::create_new(&arguments.config, &text).map_err(Box::new)?;
-        initiated.flaw = config::parse(&arguments.config, &text).err();
-    }
-    Ok(initiated)
+    Ok(Initiated { config, apps, check_ports, adoption, left, others, changes, copies: None, is_new, flaw: None })
 }
 
 /// What is wrong whatever the files say.
@@ -128,8 +164,14 @@ async fn hosts(options: &InitOptions) -> Result<Vec<Host>, Box<InitError>> {
 fn existing(path: &Path) -> Result<Option<Settings>, CliError> {
     match std::fs::symlink_metadata(path) {
         Ok(_) => Ok(Some(config::load(path)?)),
-        Err(_) => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Box::new(failed(path, "looked at")(error)).into()),
     }
+}
+
+/// Whether a file is no secret. What can't be known counts as one.
+fn all_may_read(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o004 != 0)
 }
 
 /// Names and check ports as an existing `pitstop.toml` has them.
@@ -209,7 +251,7 @@ impl Initiated {
     }
 
     /// The new `pitstop.toml`.
-    async fn settings_text(&self, options: &InitOptions) -> Result<String, CliError> {
+    async fn new_settings<'p>(&self, path: &'p Path, options: &InitOptions) -> Result<NewSettings<'p>, CliError> {
         let changed = self.changed_config()?;
         let is_admin = |level: Option<&Level>| level == Some(&Level::Admin);
         let sockets =
@@ -241,7 +283,8 @@ impl Initiated {
             files,
             apps: tables,
         };
-        Ok(file.text())
+        let is_open = !file.has_secrets() && self.files().iter().all(|path| all_may_read(path));
+        Ok(NewSettings { path, text: file.text(), mode: if is_open { 0o644 } else { 0o600 } })
     }
 
     /// The backup entries of an app that are new.

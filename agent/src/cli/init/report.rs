@@ -1,25 +1,29 @@
-//! What was found and done, and what to type next.
+//! What was found and done.
 
 use std::io::stdout;
-use std::path::Path;
 
 use serde_json::json;
 use similar::TextDiff;
 
 use super::Initiated;
+use super::steps::steps;
 use super::write::Change;
 use crate::cli::args::{Arguments, InitOptions};
 use crate::cli::printer::{self, escape};
-use crate::config::DEFAULT_PATH;
-
-/// Something to type or to do.
-struct Step {
-    /// The command, or what to do.
-    act: String,
-    why: String,
-}
 
 pub(super) fn human(initiated: &Initiated, arguments: &Arguments, options: &InitOptions) {
+    found(initiated);
+    let config = escape(&arguments.config.display().to_string());
+    printer::out(&if initiated.is_new { format!("written: {config}") } else { format!("as it was: {config}") });
+    changes(initiated);
+    printer::out("\nNext, in this order:");
+    for (number, step) in steps(initiated, arguments, options).iter().enumerate() {
+        printer::out(&format!("  {}. {}\n     {}", number + 1, escape(&step.act), escape(&step.why)));
+    }
+}
+
+/// The apps, and what is not theirs.
+fn found(initiated: &Initiated) {
     for (number, app) in initiated.apps.iter().enumerate() {
         let mains: Vec<_> = app.mains.iter().map(|main| main.id.to_string()).collect();
         let there = app.backups.iter().map(|backup| backup.id.to_string());
@@ -37,37 +41,29 @@ pub(super) fn human(initiated: &Initiated, arguments: &Arguments, options: &Init
         printer::out(&format!("left alone: {}: {}", escape(&at), escape(why)));
     }
     if !initiated.others.is_empty() {
-        printer::out(&format!(
-            "of other hosts, each of which needs the same: {}",
-            escape(&initiated.others.join(", "))
-        ));
+        let others = escape(&initiated.others.join(", "));
+        printer::out(&format!("of other hosts, each of which needs the same: {others}"));
     }
-    let config = escape(&arguments.config.display().to_string());
-    printer::out(&if initiated.is_new { format!("written: {config}") } else { format!("as it was: {config}") });
+}
+
+/// What HAProxy's files lack, and what became of it.
+fn changes(initiated: &Initiated) {
     if initiated.changes.is_empty() {
         printer::out("HAProxy's files lack nothing");
+        return;
     }
     for change in &initiated.changes {
         printer::out("");
         diff(change).lines().for_each(|line| printer::out(&coloured(line)));
     }
-    match &initiated.copies {
-        None if !initiated.changes.is_empty() => printer::out("\nHAProxy's files are as they were."),
-        Some(copies) => {
-            for (change, copy) in initiated.changes.iter().zip(copies) {
-                let (path, copy) = (change.path.display().to_string(), copy.display().to_string());
-                printer::out(&format!(
-                    "\nchanged, and accepted by `haproxy -c`: {}; before: {}",
-                    escape(&path),
-                    escape(&copy)
-                ));
-            }
-        }
-        None => {}
-    }
-    printer::out("\nNext, in this order:");
-    for (number, step) in steps(initiated, arguments, options).iter().enumerate() {
-        printer::out(&format!("  {}. {}\n     {}", number + 1, escape(&step.act), escape(&step.why)));
+    let Some(copies) = &initiated.copies else {
+        printer::out("\nHAProxy's files are as they were.");
+        return;
+    };
+    for (change, copy) in initiated.changes.iter().zip(copies) {
+        let (path, copy) = (change.path.display().to_string(), copy.display().to_string());
+        let (path, copy) = (escape(&path), escape(&copy));
+        printer::out(&format!("\nchanged, and accepted by `haproxy -c`: {path}; before: {copy}"));
     }
 }
 
@@ -122,67 +118,4 @@ fn diff(change: &Change) -> String {
     let (old, new) = (String::from_utf8_lossy(&change.old), String::from_utf8_lossy(&change.new));
     let path = change.path.display().to_string();
     TextDiff::from_lines(&*old, &*new).unified_diff().context_radius(3).header(&path, &path).to_string()
-}
-
-/// The redirect comes before the reload: a check port that nothing answers on takes the main entry down.
-fn steps(initiated: &Initiated, arguments: &Arguments, options: &InitOptions) -> Vec<Step> {
-    let pitstop = pitstop(&arguments.config);
-    let mut steps = Vec::new();
-    let mut step = |act: String, why: &str| steps.push(Step { act, why: why.to_owned() });
-    if let Some(flaw) = &initiated.flaw {
-        let line = flaw.position.as_ref().map(|position| format!(":{}", position.line)).unwrap_or_default();
-        step(format!("fill in {}{line}", arguments.config.display()), &flaw.what);
-    }
-    let is_written = initiated.copies.is_some();
-    if !initiated.changes.is_empty() && !is_written {
-        let from = if options.from == [Path::new("/etc/haproxy/haproxy.cfg")] {
-            String::new()
-        } else {
-            let from: Vec<_> = options.from.iter().map(|path| path.display().to_string()).collect();
-            format!(" --from {}", from.join(" "))
-        };
-        let hosts = options.host.iter().map(|host| format!(" --host {host}")).collect::<String>();
-        let program = if options.haproxy == Path::new("haproxy") {
-            String::new()
-        } else {
-            format!(" --haproxy {}", options.haproxy.display())
-        };
-        let socket = match options.socket.as_str() {
-            "/run/haproxy/admin.sock" => String::new(),
-            other => format!(" --socket {other}"),
-        };
-        step(
-            format!("{pitstop} init{from}{hosts}{socket}{program} --write"),
-            "makes the changes above once `haproxy -c` accepts them, and keeps a copy; or make them by hand",
-        );
-    }
-    for (number, app) in initiated.apps.iter().enumerate() {
-        if let Some(port) = initiated.check_port(number) {
-            let why = format!(
-                "proves the app healthy, and sets the redirect of port {port} to {}; before the reload, or HAProxy takes it down",
-                app.listen.port()
-            );
-            step(format!("{pitstop} in {}", app.name), &why);
-        }
-    }
-    if !initiated.changes.is_empty() {
-        step(
-            "systemctl reload haproxy".to_owned(),
-            "or however it is reloaded here; where clients keep their connections, `option idle-close-on-response` (after 2.2) keeps any \
-             reload from closing one on which a request is just coming",
-        );
-    }
-    step(format!("{pitstop} check"), "says whether anything stands in the way of a restart, and touches nothing");
-    if let Some(app) = initiated.apps.first() {
-        step(format!("{pitstop} restart {}", app.name), "the first pit stop");
-    }
-    steps
-}
-
-fn pitstop(config: &Path) -> String {
-    if config == Path::new(DEFAULT_PATH) {
-        "pitstop".to_owned()
-    } else {
-        format!("pitstop --config {}", config.display())
-    }
 }

@@ -8,6 +8,7 @@ use haproxy_cfg::{Config, Place};
 
 use super::health::{Health, HttpHealth};
 use super::host::HostApp;
+use crate::cli::args::ADMIN_SOCKET;
 use crate::haproxy::Address;
 
 /// All that stands in the file.
@@ -36,6 +37,11 @@ pub(super) struct AppTable<'a> {
 }
 
 impl SettingsFile<'_> {
+    /// Whether it says what may be nobody else's business: the headers of checks, which often prove who asks.
+    pub(super) fn has_secrets(&self) -> bool {
+        self.apps.iter().any(|table| matches!(&table.health, Health::Http(http) if !http.headers.is_empty()))
+    }
+
     /// The text.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
@@ -50,9 +56,10 @@ impl SettingsFile<'_> {
         line("[balancers.lb1]");
         match &self.socket {
             Some(socket) => line(&format!("socket = {}", quoted(&socket.to_string()))),
-            None => line(
-                "# Its socket of level admin is not plain to see in haproxy.cfg:\n# socket = \"/run/haproxy/admin.sock\"",
-            ),
+            None => line(&format!(
+                "# Its socket of level admin is not plain to see in haproxy.cfg:\n# socket = {}",
+                quoted(ADMIN_SOCKET)
+            )),
         }
         line("# Where HAProxy is started with -S, what old workers still serve after a reload is seen there:");
         line("# master = \"/run/haproxy/master.sock\"");

@@ -1,21 +1,17 @@
-//! HAProxy's files changed, once `haproxy -c` accepts the result: a copy of each is kept, and each is replaced at once.
+//! HAProxy's files changed, once `haproxy -c` accepts the result: a copy of each is kept, and each is replaced at once; all of them, or
+//! none.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::fs::{Gid, Mode, Uid};
-
 use super::InitError;
+use super::error::Stuck;
+use super::new_file::{NewFile, failed, folder_of, sync};
 
 /// How long HAProxy may take to read its configuration; it may resolve names.
 const CHECK: Duration = Duration::from_secs(60);
-/// So many copies of a file are kept; somebody has to look at them before there are more.
-const MOST_COPIES: u32 = 100;
 
 /// A file of HAProxy's, and what is to become of it.
 #[derive(Debug)]
@@ -25,24 +21,50 @@ pub(super) struct Change {
     pub(super) new: Vec<u8>,
 }
 
-/// The new text of a file, beside it. Gone on drop, unless it took the file's place.
+/// A `pitstop.toml` that is to be written.
+#[derive(Debug)]
+pub(super) struct NewSettings<'p> {
+    pub(super) path: &'p Path,
+    pub(super) text: String,
+    /// Who may read it.
+    pub(super) mode: u32,
+}
+
+impl NewSettings<'_> {
+    /// Writes it, where there is none.
+    pub(super) fn create(&self) -> Result<NewFile, InitError> {
+        NewFile::at(self.path, self.text.as_bytes(), self.mode)
+    }
+}
+
+/// The new text of a file, beside it.
 #[derive(Debug)]
 struct Candidate<'c> {
     change: &'c Change,
     /// The file, with no link on the way.
     real: PathBuf,
-    path: PathBuf,
+    new: NewFile,
 }
 
-/// Changes the files, and says where the copies are. All files are given to HAProxy in their order.
-pub(super) async fn write(changes: &[Change], all: &[PathBuf], program: &Path) -> Result<Vec<PathBuf>, InitError> {
+/// Changes the files, and says where the copies are. All files are given to HAProxy in their order. `pitstop.toml` comes before them: if
+/// it can't be written, they are not changed, and if they can't be changed, it is not kept.
+pub(super) async fn write(
+    changes: &[Change],
+    all: &[PathBuf],
+    program: &Path,
+    settings: Option<&NewSettings<'_>>,
+) -> Result<Vec<PathBuf>, InitError> {
     let candidates = changes.iter().map(Candidate::write).collect::<Result<Vec<_>, _>>()?;
-    check(&candidates, all, program).await?;
+    if !candidates.is_empty() {
+        check(&candidates, all, program).await?;
+    }
     for candidate in &candidates {
         candidate.is_still_as_read()?;
     }
     let copies = candidates.iter().map(Candidate::keep_copy).collect::<Result<Vec<_>, _>>()?;
-    candidates.into_iter().try_for_each(Candidate::take_place)?;
+    let settings = settings.map(NewSettings::create).transpose()?;
+    let copies = replace(&candidates, copies)?;
+    settings.map(NewFile::keep);
     Ok(copies)
 }
 
@@ -52,7 +74,7 @@ async fn check(candidates: &[Candidate<'_>], all: &[PathBuf], program: &Path) ->
     command.arg("-c");
     for path in all {
         let candidate = candidates.iter().find(|candidate| candidate.change.path == *path);
-        command.arg("-f").arg(candidate.map_or(path, |candidate| &candidate.path));
+        command.arg("-f").arg(candidate.map_or(path.as_path(), |candidate| candidate.new.path()));
     }
     command.stdin(Stdio::null()).kill_on_drop(true);
     let failed = |source| InitError::NoHaproxy { program: program.to_owned(), source };
@@ -63,23 +85,46 @@ async fn check(candidates: &[Candidate<'_>], all: &[PathBuf], program: &Path) ->
     }
     let mut words = String::from_utf8_lossy(&[output.stderr, output.stdout].concat()).into_owned();
     for candidate in candidates {
-        words = words.replace(&*candidate.path.to_string_lossy(), &candidate.change.path.to_string_lossy());
+        words = words.replace(&*candidate.new.path().to_string_lossy(), &candidate.change.path.to_string_lossy());
     }
     Err(InitError::Refused { words: words.trim().to_owned() })
+}
+
+/// Puts every candidate in its file's place; where one can't be, those before it are put back from their copies.
+fn replace(candidates: &[Candidate<'_>], copies: Vec<NewFile>) -> Result<Vec<PathBuf>, InitError> {
+    let mut replaced = 0;
+    let renamed = candidates.iter().try_for_each(|candidate| {
+        candidate.take_place()?;
+        replaced += 1;
+        Ok(())
+    });
+    let synced = renamed.and_then(|()| candidates.iter().try_for_each(|candidate| sync(folder_of(&candidate.real))));
+    let Err(failure) = synced else {
+        return Ok(copies.into_iter().map(NewFile::keep).collect());
+    };
+    let mut changed = Vec::new();
+    for (candidate, copy) in candidates.iter().zip(copies).take(replaced) {
+        // The copy is as good as the file was, and a rename needs no room.
+        if let Err(source) = fs::rename(copy.path(), &candidate.real) {
+            changed.push(Stuck { path: candidate.change.path.clone(), copy: copy.keep(), source });
+        }
+    }
+    let (path, source) = match failure {
+        InitError::Io { path, source, .. } if !changed.is_empty() => (path, source),
+        failure => return Err(failure),
+    };
+    let is_changed = |path: &Path| changed.iter().any(|stuck| stuck.path == path);
+    let paths = candidates.iter().map(|candidate| candidate.change.path.clone());
+    let as_before = paths.filter(|path| !is_changed(path)).collect();
+    Err(InitError::HalfDone { path, changed, as_before, source })
 }
 
 impl<'c> Candidate<'c> {
     fn write(change: &'c Change) -> Result<Self, InitError> {
         let real = fs::canonicalize(&change.path).map_err(failed(&change.path, "found"))?;
         // A folder's files count only where their names end in .cfg.
-        let path = beside(&real, ".pitstop-candidate");
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&path, "removed")(error)),
-            _ => {}
-        }
-        let candidate = Self { change, real, path };
-        create_alike(&candidate.path, &candidate.real, &change.new).map_err(failed(&candidate.path, "written"))?;
-        Ok(candidate)
+        let new = NewFile::beside(&real, &format!(".pitstop-candidate-{}", std::process::id()), &change.new)?;
+        Ok(Self { change, real, new })
     }
 
     fn is_still_as_read(&self) -> Result<(), InitError> {
@@ -88,73 +133,39 @@ impl<'c> Candidate<'c> {
     }
 
     /// Keeps the old text under a name that is free.
-    fn keep_copy(&self) -> Result<PathBuf, InitError> {
-        let mut number = 1;
-        loop {
-            let suffix = if number == 1 { ".before-pitstop".to_owned() } else { format!(".before-pitstop.{number}") };
-            let path = beside(&self.real, &suffix);
-            match create_alike(&path, &self.real, &self.change.old) {
-                Ok(()) => return Ok(path),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MOST_COPIES => number += 1,
-                Err(error) => return Err(failed(&path, "written")(error)),
-            }
-        }
+    fn keep_copy(&self) -> Result<NewFile, InitError> {
+        NewFile::beside(&self.real, ".before-pitstop", &self.change.old)
     }
 
-    fn take_place(self) -> Result<(), InitError> {
-        fs::rename(&self.path, &self.real).map_err(failed(&self.real, "replaced"))?;
-        let folder = self.real.parent().unwrap_or(Path::new("/"));
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder, "synced"))
+    fn take_place(&self) -> Result<(), InitError> {
+        fs::rename(self.new.path(), &self.real).map_err(failed(&self.real, "replaced"))
     }
 }
 
-impl Drop for Candidate<'_> {
-    fn drop(&mut self) {
-        // After it took the file's place there is nothing of this name; else nobody needs it.
-        let _ = fs::remove_file(&self.path);
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use super::*;
+
+    #[test]
+    fn what_can_not_be_put_back_either_is_named_with_its_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let changes = ["a.cfg", "b.cfg"].map(|name| {
+            let path = folder.path().join(name);
+            fs::write(&path, "old").unwrap();
+            Change { path, old: b"old".to_vec(), new: b"new".to_vec() }
+        });
+        let candidates = changes.each_ref().map(|change| Candidate::write(change).unwrap());
+        let copies: Vec<_> = candidates.iter().map(|candidate| candidate.keep_copy().unwrap()).collect();
+        let [_, second] = &candidates;
+        fs::remove_file(second.new.path()).unwrap();
+        fs::remove_file(copies.first().unwrap().path()).unwrap();
+        let error = replace(&candidates, copies).unwrap_err();
+        let InitError::HalfDone { changed, as_before, .. } = &error else { panic!("{error}") };
+        assert_eq!(changed.first().map(|stuck| &stuck.path), changes.first().map(|change| &change.path));
+        assert_eq!(as_before.first(), changes.get(1).map(|change| &change.path));
+        assert!(error.to_string().contains("a.cfg.before-pitstop"), "{error}");
+        assert!(error.to_string().ends_with("b.cfg could not be replaced"), "{error}");
     }
-}
-
-fn failed(path: &Path, done: &'static str) -> impl FnOnce(io::Error) -> InitError {
-    let path = path.to_owned();
-    move |source| InitError::Io { path, done, source }
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path.file_name().unwrap_or_default());
-    name.push(suffix);
-    path.with_file_name(name)
-}
-
-/// A new file with this content, and with owner, group and mode of another; on disk when this returns.
-fn create_alike(path: &Path, like: &Path, content: &[u8]) -> io::Result<()> {
-    let metadata = fs::metadata(like)?;
-    create_with(path, content, |file| {
-        let (user, group) = (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()));
-        let own = (rustix::process::geteuid(), rustix::process::getegid());
-        if (user, group) != own {
-            rustix::fs::fchown(file, Some(user), Some(group))?;
-        }
-        Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(metadata.mode() & 0o7777))?)
-    })
-}
-
-/// Writes a file that nobody has written before, with the folder above it.
-pub(super) fn create_new(path: &Path, text: &str) -> Result<(), InitError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(failed(folder, "made"))?;
-    let readable = |file: &File| Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(0o644))?);
-    create_with(path, text.as_bytes(), readable).map_err(failed(path, "written"))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder, "synced"))
-}
-
-/// A new file, whole or not at all.
-fn create_with(path: &Path, content: &[u8], prepare: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let written = prepare(&file).and_then(|()| file.write_all(content)).and_then(|()| file.sync_all());
-    if written.is_err() {
-        // What stood in the way of its content counts, not what may stand in the way of this.
-        let _ = fs::remove_file(path);
-    }
-    written
 }
