@@ -26,7 +26,7 @@ settings! {
 /// `stats socket`: where commands are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatsSocket {
-    /// Where it listens, as written.
+    /// Where it listens, as written; variables in it are replaced.
     pub address: Effective<String>,
     /// What commands it takes.
     pub level: Effective<Level>,

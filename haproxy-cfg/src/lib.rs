@@ -32,6 +32,7 @@ mod delay;
 mod document;
 mod effective;
 mod error;
+mod expand;
 mod global;
 pub mod lint;
 mod proxy;

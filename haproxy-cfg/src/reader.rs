@@ -7,6 +7,7 @@ use crate::condition;
 use crate::document::Place;
 use crate::effective::At;
 use crate::error::Flaw;
+use crate::expand;
 use crate::global::Global;
 use crate::proxy::{Profile, Proxy, ProxyKind};
 use crate::section::{self, Section};
@@ -211,6 +212,7 @@ impl<'e> Reader<'e> {
             ));
         }
         let at = At { place, conditional: self.is_conditional() || self.state.section.len() > 1 };
+        let words = &*expand::addresses(words, &self.variables);
         for open in &self.state.section {
             match open {
                 Open::Proxy(index) => {

@@ -16,7 +16,7 @@ pub struct Server {
     pub name: String,
     /// The line it stands on.
     pub place: Place,
-    /// Its address as written, with the port.
+    /// Its address as written, with the port; variables in it are replaced.
     pub address: Effective<String>,
     /// Its port; `None` where the address has none, or one that is relative to the client's.
     pub port: Effective<Option<u16>>,

@@ -43,7 +43,7 @@ pub(crate) fn leading_number<T: TryFrom<i64>>(text: &str) -> Option<T> {
 }
 
 /// A word that variables make longer than this is not known, in bytes.
-const LONGEST: usize = 64 << 10;
+pub(crate) const LONGEST: usize = 64 << 10;
 
 /// Which quotes are open.
 #[derive(Clone, Copy, PartialEq, Eq)]

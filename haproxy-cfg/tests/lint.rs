@@ -373,3 +373,111 @@ fn the_longest_times_that_haproxy_takes_are_counted_and_no_longer_ones() {
     assert_eq!(worst("inter 18446744073709551615 fall 4294967295"), None);
     assert_eq!(worst("inter 1s downinter 18446744073709551615ms rise 4294967295"), None);
 }
+
+/// The rules that are found in a backend of HTTP with these lines.
+fn found_in(lines: &str) -> Vec<Rule> {
+    let text = format!("backend b\n mode http\n option redispatch\n option httpchk GET /up\n{lines}");
+    found("backend", &text).iter().map(|finding| finding.rule).collect()
+}
+
+#[test]
+fn a_variable_in_an_address_is_no_host_name_and_no_address_that_is_open() {
+    let text = "global\n stats socket ${SOCK} level admin\n stats socket '$SOCK' level admin\nbackend b\n mode tcp\n \
+                option redispatch\n server a ${IP}:80 check\n server b '$IP' check\n server-template c 3 $IP check\n";
+    assert_eq!(found("variables", text), []);
+    let set = text.replacen("global\n", "global\n setenv IP app:80\n setenv SOCK *:99\n", 1);
+    let rules: Vec<_> = found("set", &set).iter().map(|finding| finding.rule).collect();
+    assert_eq!(
+        rules,
+        [Rule::SocketOpen, Rule::SocketOpen, Rule::InitAddr, Rule::InitAddr, Rule::InitAddr, Rule::SameAddress,]
+    );
+}
+
+#[test]
+fn a_socket_that_other_users_may_write_to_is_open() {
+    let rules = |words: &str| {
+        let text = format!("global\n stats socket /run/a.sock {words} level admin\n");
+        found("mode", &text).iter().map(|finding| finding.rule).collect::<Vec<_>>()
+    };
+    for mode in ["666", "777", "0666", "602", "0o2 mode 662", "666x"] {
+        assert_eq!(rules(&format!("mode {mode}")), [Rule::SocketOpen], "{mode}");
+    }
+    for mode in ["660", "600", "664", "775", "644", "0"] {
+        assert_eq!(rules(&format!("mode {mode}")), [], "{mode}");
+    }
+    assert_eq!(rules("mode 666 level operator user root").len(), 1);
+    assert_eq!(
+        found("operator", "global\n stats socket /a mode 666 level operator\n stats socket /b mode 600 level admin\n"),
+        []
+    );
+}
+
+#[test]
+fn main_entries_that_share_a_cookie_value_are_told_and_a_main_and_its_backup_entry_are_not() {
+    let pair = |words: &str, other: &str| {
+        found_in(&format!(
+            " cookie C insert\n server a 10.0.0.1:80 cookie a check\n server {words} 10.0.0.{other} check\n"
+        ))
+    };
+    assert_eq!(pair("b", "2:80 cookie a"), [Rule::SameCookie]);
+    assert_eq!(pair("b", "2:80 cookie b"), []);
+    assert_eq!(pair("b", "2:80"), []);
+    assert_eq!(pair("b", "2:80 cookie a disabled"), []);
+    assert_eq!(pair("b", "1:80 cookie a backup port 81"), []);
+    assert_eq!(pair("b", "1:80 cookie a"), [Rule::SameAddress]);
+}
+
+#[test]
+fn cookies_count_for_nothing_where_haproxy_does_not_read_them() {
+    for file in ["same-cookie", "twin-cookie", "twin-address", "cookie-without-twin"] {
+        let text = read(&folder("tests/lint").join(file).join("fails.cfg"));
+        assert_ne!(found(file, &text), [], "{file}");
+        let tcp = text.replace("mode http", "mode tcp");
+        assert_eq!(found(file, &tcp), [], "{file}");
+    }
+}
+
+#[test]
+fn the_last_resort_needs_no_check_and_any_other_backup_entry_does() {
+    let backup = |lines: &str| {
+        found_in(&format!(" cookie C insert\n server a 10.0.0.1:80 check\n server b 10.0.0.2:80 check\n{lines}"))
+    };
+    assert_eq!(backup(" server sorry 127.0.0.1:81 backup\n"), []);
+    assert_eq!(backup(" server sorry 127.0.0.1:81 backup cookie s\n"), [Rule::NoCheck]);
+    assert_eq!(backup(" server twin 10.0.0.1:80 backup\n"), [Rule::NoCheck]);
+    assert_eq!(backup(" server sorry 127.0.0.1:81 backup\n server c 127.0.0.1:82 backup check\n"), [Rule::NoCheck]);
+    assert_eq!(backup(" server-template sorry 3 127.0.0.1:81 backup\n"), [Rule::NoCheck]);
+}
+
+#[test]
+fn a_comment_at_either_of_two_places_allows_what_is_between_them() {
+    let canary = " server canary 10.0.0.1:80\n";
+    let allow = " # pitstop: allow no-check, same-address\n";
+    let other = " server a 10.0.0.1:80 check\n";
+    assert_eq!(found_in(&format!("{canary}{other}")), [Rule::NoCheck, Rule::SameAddress]);
+    assert_eq!(found_in(&format!("{allow}{canary}{other}")), []);
+    assert_eq!(found_in(&format!("{other}{allow}{canary}")), []);
+    assert_eq!(found_in(&format!("{allow}{other}{canary}")), [Rule::NoCheck]);
+}
+
+#[test]
+fn a_comment_that_nearly_allows_something_is_found_with_how_to_write_it() {
+    let text = "backend b\n option redispatch\n server a 10.0.0.1:1 # Pitstop: allow no-check\n # pitstop takes these out\n \
+                server b 10.0.0.2:1 check\n";
+    let findings = found("nearly", text);
+    let said: Vec<_> = findings.iter().map(|finding| (finding.rule, finding.span.bytes.clone())).collect();
+    assert_eq!(said, [(Rule::NoCheck, 8..9), (Rule::UnknownAllow, 23..37)]);
+    assert_eq!(findings[1].fix, "write `# pitstop: allow no-check`, if that is meant");
+}
+
+#[test]
+fn weights_that_are_fixed_by_a_line_are_freed_by_changing_it() {
+    let fix = |line: &str| {
+        let text = format!(
+            "backend b\n option redispatch\n balance source\n{line} server a 10.0.0.1:1 check\n server b 10.0.0.2:1 check\n"
+        );
+        found("fixed", &text).remove(0).fix
+    };
+    assert_eq!(fix(""), "add `hash-type consistent`");
+    assert_eq!(fix(" hash-type map-based\n"), "write `hash-type consistent` instead of `hash-type map-based`");
+}

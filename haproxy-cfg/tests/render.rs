@@ -51,7 +51,8 @@ prop_compose! {
 prop_compose! {
     fn recipe()(
         socket in prop::option::of(prop_oneof![
-            "/[ -~]{1,12}".prop_map(AdminSocket::Unix),
+            // HAProxy has no way to write a `$` in an address.
+            "/[ -#%-~]{1,12}".prop_map(AdminSocket::Unix),
             Just(AdminSocket::Tcp("10.0.0.5:9999".parse().unwrap())),
             Just(AdminSocket::Tcp("[::1]:9999".parse().unwrap())),
         ]),

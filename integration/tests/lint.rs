@@ -10,6 +10,8 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -158,6 +160,7 @@ fn programs_read_one_object_for_each_line_with_columns_in_characters() {
     assert_eq!(kinds, ["finding", "worst_case", "linted"]);
     assert_eq!((&events[0]["rule"], &events[0]["severity"]), (&"no-check".into(), &"warning".into()));
     assert_eq!(events[0]["at"], serde_json::json!({"file": "a.cfg", "line": 4, "column": 9, "end": 13}));
+    assert_eq!(events[0]["servers"], serde_json::json!(["app/s2"]));
     assert_eq!(
         (&events[1]["server"], &events[1]["out_ms"], &events[1]["in_ms"]),
         (&"app/s1".into(), &6000.into(), &4000.into())
@@ -245,4 +248,42 @@ fn thousands_of_findings_stay_one_line_each() {
     outcome.assert_says(&["\nwarning[no-check]: b99/s99 is never checked (a.cfg:10103:9)\n"]);
     // Quadratic work would take minutes.
     assert!(outcome.duration < Duration::from_secs(30), "{:?}", outcome.duration);
+}
+
+#[test]
+fn where_there_is_no_server_nobody_reads_that_all_is_well() {
+    for text in ["", "# nothing\n", "global\n log stdout local0\nbackend app\n"] {
+        let said = "nothing found, but there was no server to look at (0 servers in 0 backends)\n";
+        assert_eq!(one(text).lint(&["a.cfg"]).assert_code(0).stdout, said);
+    }
+    one("global\n stats socket *:9 level admin\n").lint(&["a.cfg"]).assert_code(1).assert_says(&["1 error (0 servers"]);
+}
+
+#[test]
+fn a_variable_that_is_told_counts_in_addresses_also_without_quotes() {
+    let text = "global\n hard-stop-after 30m\n stats socket ${SOCK} level admin mode 600\ndefaults\n mode http\n option redispatch\n \
+                timeout server 60s\n option httpchk GET /up\n\
+                backend b\n server a ${IP}:80 check\n server c 10.0.0.2:80 check\n";
+    let files = one(text);
+    files.lint(&["a.cfg"]).assert_code(0).assert_says(&["nothing found"]);
+    let told = |ip: &str, socket: &str| {
+        files.lint(&["a.cfg", "--fail-on", "note", "--set", &format!("IP={ip}"), "--set", &format!("SOCK={socket}")])
+    };
+    told("10.0.0.1", "/run/admin.sock").assert_code(0).assert_says(&["nothing found"]);
+    told("10.0.0.2", "*:9").assert_code(1).assert_says(&["error[socket-open]", "warning[same-address]"]);
+}
+
+#[test]
+fn whoever_may_not_read_a_file_is_told_who_may() {
+    let files = one(UNCHECKED);
+    fs::set_permissions(files.0.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(files.0.path().join("a.cfg"), PermissionsExt::from_mode(0o600)).unwrap();
+    // Programs of a test may be where nobody else can reach them.
+    let program = files.0.path().join("pitstop");
+    fs::copy(binaries::ours("pitstop"), &program).unwrap();
+    let mut command = Command::new(program);
+    command.current_dir(files.0.path()).args(["--config", "none.toml", "haproxy-cfg", "lint", "a.cfg"]);
+    command.stdin(Stdio::null()).uid(65534).gid(65534);
+    let outcome = Run::start(command).wait();
+    outcome.assert_code(2).assert_says(&["a.cfg can't be read: Permission denied", "hint: run it as root"]);
 }

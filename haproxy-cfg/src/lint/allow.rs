@@ -14,8 +14,12 @@ const TYPING_ERRORS: usize = 3;
 /// What was found without what comments allow, and with the names in them that no rule has.
 pub(super) fn apply(report: &mut Report<'_>) -> Vec<Finding> {
     let allowed = allowed(report);
-    let is_allowed =
-        |finding: &Finding| allowed.get(&finding.span.place).is_some_and(|rules| rules.contains(&finding.rule));
+    // Of two places that contradict each other, either may say that this is meant.
+    let is_allowed = |finding: &Finding| {
+        let places = [Some(&finding.span), finding.see.as_ref()];
+        let mut rules = places.into_iter().flatten().filter_map(|span| allowed.get(&span.place));
+        rules.any(|rules| rules.contains(&finding.rule))
+    };
     let mut findings = std::mem::take(&mut report.findings);
     findings.retain(|finding| !is_allowed(finding));
     findings
@@ -34,7 +38,11 @@ fn allowed(report: &mut Report<'_>) -> HashMap<Place, Vec<Rule>> {
                 && let Some(comment) = config.comment(place)
             {
                 let begin = line.len() - comment.len();
-                for name in names(comment) {
+                let names = names(comment);
+                if names.is_empty() {
+                    nearly(report, place, begin, comment);
+                }
+                for name in names {
                     match name.text.parse() {
                         Ok(rule) => next.push(rule),
                         Err(_) => unknown(report, place, begin, &name),
@@ -58,6 +66,49 @@ fn unknown(report: &mut Report<'_>, place: Place, begin: usize, name: &Name<'_>)
     let span = Span { place, bytes: begin + name.bytes.start..begin + name.bytes.end };
     let what = format!("there is no rule called {}", name.text);
     report.with(Rule::UnknownAllow, Rule::UnknownAllow.severity(), span, what, fix);
+}
+
+/// A comment that is meant for one of ours, and is none.
+fn nearly(report: &mut Report<'_>, place: Place, begin: usize, comment: &[u8]) {
+    let Some(Meant { bytes, rule }) = meant(comment) else { return };
+    let rule = rule.map_or("RULE", Rule::name);
+    let span = Span { place, bytes: begin + bytes.start..begin + bytes.end };
+    let what = "this comment is not written as those that allow something are";
+    let fix = format!("write `# pitstop: allow {rule}`, if that is meant");
+    report.with(Rule::UnknownAllow, Rule::UnknownAllow.severity(), span, what, fix);
+}
+
+/// What somebody meant by a comment that allows nothing.
+#[derive(Debug, PartialEq, Eq)]
+struct Meant {
+    /// `pitstop` and the word that follows it, in the comment.
+    bytes: Range<usize>,
+    /// The rule that comes next.
+    rule: Option<Rule>,
+}
+
+/// `pitstop` in any case with a word for *allow* and a rule, with a colon and a rule, or at the beginning as `pitstop: allow`. Anything
+/// else speaks of pitstop and not to it.
+fn meant(comment: &[u8]) -> Option<Meant> {
+    let comment = comment.utf8_chunks().next()?.valid();
+    let lower = comment.to_ascii_lowercase();
+    let begin = lower.find("pitstop")?;
+    let is_first = lower.get(..begin)?.chars().all(|c| c == '#' || c.is_whitespace());
+    let rest = lower.get(begin + "pitstop".len()..)?;
+    let word_on = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ':');
+    let has_colon = rest.trim_start().starts_with(':');
+    let end = word_on.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(word_on.len());
+    let (word, behind) = word_on.split_at_checked(end)?;
+    let behind = behind.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ':' | '=' | ',' | '('));
+    let name = behind.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ')')).next()?;
+    let rule = nearest(name).filter(|(_, errors)| *errors <= TYPING_ERRORS).map(|(rule, _)| rule);
+    let is_verb = matches!(word, "allow" | "allows" | "allowed" | "ignore" | "disable" | "skip");
+    let is_meant = match rule {
+        Some(_) => is_verb || has_colon,
+        None => word == "allow" && has_colon && is_first,
+    };
+    let end = lower.len() - word_on.len() + word.len();
+    is_meant.then_some(Meant { bytes: begin..end, rule })
 }
 
 /// A word that is meant for a rule's name.
@@ -134,6 +185,8 @@ fn distance(one: &str, other: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
     use super::*;
 
     fn texts(comment: &str) -> Vec<&str> {
@@ -159,6 +212,37 @@ mod tests {
         assert_eq!(texts("# pitstop: allow no-check no-redispach"), ["no-check", "no-redispach"]);
         assert_eq!(nearest("no-redispach"), Some((Rule::NoRedispatch, 1)));
         assert_eq!(nearest("xyz"), None);
+    }
+
+    #[test]
+    fn a_comment_that_is_nearly_one_of_ours_is_told_from_one_that_speaks_of_us() {
+        let rule = |comment: &str| meant(comment.as_bytes()).map(|meant| meant.rule.map(Rule::name));
+        for comment in [
+            "# Pitstop: allow no-check",
+            "# pitstop allow no-check",
+            "# pitstop: allow: no-check",
+            "#pitstop: ignore no-check (a test)",
+            "# a host of ours; PITSTOP:ALLOW=no-chek",
+            "# pitstop: alow no-check",
+        ] {
+            assert_eq!(rule(comment), Some(Some("no-check")), "{comment}");
+        }
+        assert_eq!(rule("# Pitstop: allow"), Some(None));
+        assert_eq!(rule("## pitstop: allow: whatever it takes"), Some(None));
+        for comment in [
+            "# pitstop takes these out",
+            "# pitstop: see its page",
+            "# Pitstop allows nothing else",
+            "# what pitstop: allows nonsense",
+            "# pitstop checks no-check and persist",
+            "# pitstop",
+            "# no-check",
+            "# we allow no-check",
+        ] {
+            assert_eq!(rule(comment), None, "{comment}");
+        }
+        let comment = "# so; Pitstop: Allow no-check";
+        assert_eq!(&comment[meant(comment.as_bytes()).unwrap().bytes], "Pitstop: Allow");
     }
 
     #[test]

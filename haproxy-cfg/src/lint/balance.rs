@@ -48,6 +48,7 @@ fn fixed_weights(report: &mut Report<'_>, backend: &Backend<'_>) {
     let what = format!("{}: weights are fixed with `balance {algorithm}`", backend.name());
     let fix = match algorithm.as_str() {
         "static-rr" => "write `balance roundrobin`",
+        _ if settings.hash_type.place().is_some() => "write `hash-type consistent` instead of `hash-type map-based`",
         _ => "add `hash-type consistent`",
     };
     report.with(Rule::FixedWeights, severity, span, what, fix);

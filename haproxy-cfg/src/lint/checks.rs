@@ -34,10 +34,26 @@ fn no_check(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
     if is_watched || !settings.disabled.is(&false) || !(backend.is_balanced || is_redirected) {
         return;
     }
+    if !is_redirected && is_last_resort(report, backend, server) {
+        return;
+    }
     let severity = if is_redirected { Severity::Error } else { Rule::NoCheck.severity() };
     let span = report.name_of(server);
     let what = format!("{} is never checked", backend.server(server));
     report.with(Rule::NoCheck, severity, span, what, "add `check`, to this line or to a `default-server` before it");
+}
+
+/// Whether it is used only when nothing else is left, so that nothing better could be done if it were known to be down: the only backup
+/// entry, to which nobody sticks.
+fn is_last_resort(report: &Report<'_>, backend: &Backend<'_>, server: &Server) -> bool {
+    let mut others = backend.servers.iter().filter(|other| other.place != server.place);
+    let address = server.address.known();
+    let is_same = |other: &Server| address.is_some() && other.address.known() == address;
+    let is_another_main = |other: &Server| !other.settings.backup.is(&true) && !is_same(other);
+    server.settings.backup.is(&true)
+        && server.settings.cookie.known().is_none_or(Option::is_none)
+        && !report.is_template(server.place)
+        && others.all(is_another_main)
 }
 
 /// Where the redirect of the app is known.

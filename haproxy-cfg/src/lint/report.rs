@@ -98,10 +98,14 @@ impl<'c> Report<'c> {
         self.add(Finding { rule, severity, span, what: what.into(), fix: fix.into(), see: Some(see), servers });
     }
 
+    /// Whether the line does not give one server, as `server` does, but several.
+    pub(super) fn is_template(&self, line: Place) -> bool {
+        self.config.words(line).first().is_none_or(|word| word.text != "server")
+    }
+
     /// The servers of these lines; a template is none.
     fn servers_at(&self, lines: &[Place]) -> Vec<(String, String)> {
-        let is_one = |line: &Place| self.config.words(*line).first().is_some_and(|word| word.text == "server");
-        let servers = lines.iter().filter(|line| is_one(line)).filter_map(|line| self.servers.get(line));
+        let servers = lines.iter().filter(|line| !self.is_template(**line)).filter_map(|line| self.servers.get(line));
         servers.map(|(backend, server)| ((*backend).to_owned(), server.clone())).collect()
     }
 

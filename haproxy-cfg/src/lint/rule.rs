@@ -97,6 +97,8 @@ rules! {
         "When the main entry is down, clients that stick to it do not find the backup entry by their cookie, and are moved.",
     TwinAddress "twin-address" Error
         "When the main entry is down, clients that stick to it land on another server, which does not know them.",
+    SameCookie "same-cookie" Warning
+        "Clients that stick to the second land on the first as long as that is up, and it does not know them.",
     NoSocket "no-socket" Warning
         "Without an admin socket nobody can take a server out at once, or see when nothing is in flight any more.",
     SocketLevel "socket-level" Error
@@ -126,7 +128,7 @@ rules! {
     SameAddress "same-address" Warning
         "Taking one entry out leaves the other, which goes on sending requests to the same app.",
     UnknownAllow "unknown-allow" Warning
-        "A comment that names no rule allows nothing.",
+        "A comment that names no rule, or is not written as `# pitstop: allow RULE`, allows nothing.",
 }
 
 impl fmt::Display for Rule {

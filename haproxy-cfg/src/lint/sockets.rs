@@ -57,10 +57,22 @@ fn reach(report: &mut Report<'_>, socket: &StatsSocket) {
             let span = report.find(place, address);
             report.with(Rule::SocketOpen, severity, span, what, fix);
         }
+        // To connect is to write: unix(7).
+        Address::Path(_) if socket.mode.known().is_some_and(|mode| mode.as_deref().is_some_and(lets_others_write)) => {
+            let what = format!("every user of this host may give commands of level admin at {address}");
+            report.at(Rule::SocketOpen, place, "mode", what, "write `mode 660`, with the `group` of those who may");
+        }
         Address::Path(_) if socket.mode.is(&None) && socket.owned.is(&false) => {
             let what = format!("{address} has neither `mode` nor an owner");
             report.at(Rule::SocketOwner, place, address, what, "add `mode 660 user root group haproxy`");
         }
         _ => {}
     }
+}
+
+/// Octal digits, up to the first character that is none, as C's `strtol()` reads them, and HAProxy with it.
+fn lets_others_write(mode: &str) -> bool {
+    let end = mode.find(|c: char| !c.is_digit(8)).unwrap_or(mode.len());
+    let bits = mode.get(..end).and_then(|digits| u32::from_str_radix(digits, 8).ok());
+    bits.is_some_and(|bits| bits & 0o002 != 0)
 }

@@ -3,17 +3,23 @@
 use std::collections::HashMap;
 
 use super::{Backend, Report, Rule, Severity};
+use crate::proxy_settings::Mode;
 use crate::server::Server;
 
 pub(super) fn look(report: &mut Report<'_>, backends: &[Backend<'_>]) {
     for backend in backends {
         persist(report, backend);
         twins(report, backend);
+        if has_cookie(backend) {
+            same_cookie(report, backend);
+        }
     }
 }
 
+/// Only of HTTP does HAProxy read cookies.
 fn has_cookie(backend: &Backend<'_>) -> bool {
-    backend.proxy.settings.cookie.known().is_some_and(Option::is_some)
+    let settings = &backend.proxy.settings;
+    settings.mode.is(&Mode::Http) && settings.cookie.known().is_some_and(Option::is_some)
 }
 
 fn persist(report: &mut Report<'_>, backend: &Backend<'_>) {
@@ -170,5 +176,26 @@ fn no_twin(report: &mut Report<'_>, backend: &Backend<'_>, main: &Server, entrie
         let what = format!("clients stick to {} by `{cookie}`, and it has no backup entry", main.name);
         let fix = format!("add `server {}-backup {address} cookie {cookie} check backup`", main.name);
         report.at(Rule::CookieWithoutTwin, main.place, "cookie", what, fix);
+    }
+}
+
+/// Two main entries with one cookie value. Of one address they are one server, which has a rule of its own, and a slot that waits in
+/// maintenance has no clients.
+fn same_cookie(report: &mut Report<'_>, backend: &Backend<'_>) {
+    let mut here: HashMap<&str, &Server> = HashMap::new();
+    for server in &backend.servers {
+        let settings = &server.settings;
+        let Some(Some(cookie)) = settings.cookie.known() else { continue };
+        if !settings.backup.is(&false) || !settings.disabled.is(&false) {
+            continue;
+        }
+        let first = *here.entry(cookie).or_insert(server);
+        let (Some(address), Some(other)) = (server.address.known(), first.address.known()) else { continue };
+        if address != other {
+            let what = format!("{} and {} have the same cookie value, `{cookie}`", first.name, server.name);
+            let spans = [server, first].map(|server| report.find(server.place, "cookie"));
+            let fix = format!("give {} a cookie value of its own", server.name);
+            report.beside((Rule::SameCookie, Rule::SameCookie.severity()), spans, what, fix);
+        }
     }
 }

@@ -13,7 +13,7 @@
 //! | `kills` | `kills-sessions`, `kills-backup-sessions` |
 //! | `balance` | `no-redispatch`, `fixed-weights`, `reuse-always` |
 //! | `persist` | `persist` |
-//! | `twins` | `twin-cookie`, `twin-address`, `cookie-without-twin`, `twin-check-port` |
+//! | `twins` | `twin-cookie`, `twin-address`, `cookie-without-twin`, `twin-check-port`, `same-cookie` |
 //! | `sockets` | `socket-level`, `socket-open`, `socket-owner` |
 //! | `reload` | `state-forgotten`, `state-file`, `state-stale` |
 //! | `timeouts` | `long-timeout`, `no-hard-stop` |

@@ -1,6 +1,8 @@
 //! A HAProxy and its apps, and what becomes of requests.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use integration::app::App;
@@ -86,6 +88,18 @@ impl Scene {
     /// One request; `cookie` says to which server it sticks.
     pub(crate) fn ask(&self, cookie: Option<char>) -> Fate {
         fate(pending(Duration::ZERO, cookie))
+    }
+
+    /// The cookie that a new client gets whom this server serves.
+    pub(crate) fn cookie_from(&self, server: &str) -> char {
+        wait::until(&format!("a client of {server}"), SOON, || {
+            let mut stream = TcpStream::connect(at(FRONTEND)).unwrap();
+            stream.write_all(b"GET /work?ms=0&bytes=1 HTTP/1.0\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            let (_, cookie) = answer.split_once("SERVER=").unwrap();
+            answer.contains(server).then(|| cookie.chars().next()).flatten()
+        })
     }
 
     /// What becomes of clients who do not stick: every server that takes its turn is met.

@@ -40,7 +40,16 @@ fn socket_open_lets_another_host_take_every_server_out() {
 }
 
 #[test]
+fn socket_open_by_its_mode_lets_another_user_take_every_server_out() {
+    another_user(Rule::SocketOpen, "mode 666", "mode 600");
+}
+
+#[test]
 fn socket_owner_left_open_lets_another_user_take_every_server_out() {
+    another_user(Rule::SocketOwner, "", "mode 600");
+}
+
+fn another_user(rule: Rule, bad: &str, good: &str) {
     let folder = TempDir::new().unwrap();
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let path = folder.path().join("admin.sock");
@@ -49,8 +58,7 @@ fn socket_owner_left_open_lets_another_user_take_every_server_out() {
     };
     // HAProxy has it from whoever starts it.
     umask(Mode::empty());
-    let (bad, good) = (config(""), config("mode 600"));
-    Harm::of(Rule::SocketOwner).shows((bad, Fate::Failed(503)), (good, by("webA")), |scene| {
+    Harm::of(rule).shows((config(bad), Fate::Failed(503)), (config(good), by("webA")), |scene| {
         // Whose files a thread may use is its own: setfsuid(2).
         let nobody = || {
             setfsuid(Uid::from_raw(65534));

@@ -1,12 +1,14 @@
 //! `twin-cookie`, `twin-address`, `cookie-without-twin`, `twin-check-port`: clients that stick to webA, which is taken out by removing
-//! the redirect of its check port.
+//! the redirect of its check port. `same-cookie`: those of webB.
 
 use haproxy_cfg::lint::Rule;
 use integration::haproxy::{Config, Server};
 
-use crate::config::{at, redirected, twin, web, witness};
+use crate::config::{at, main_entry, redirected, twin, web, witness};
 use crate::harm::Harm;
 use crate::scene::{Fate, by};
+
+const CHECKED: &str = "check inter 100ms";
 
 fn with(servers: &[Server]) -> Config {
     web(&[], servers).backend(witness(2001))
@@ -44,4 +46,13 @@ fn cookie_without_twin_moves_clients_that_stick() {
 fn twin_check_port_takes_both_entries_out_and_moves_clients_that_stick() {
     let same = Server::new("bkpA", at(1001)).cookie("A").word("check port 2001 inter 100ms backup");
     sticks_to(Rule::TwinCheckPort, with(&[redirected('A'), redirected('B'), same, twin('B')]), by("webB"));
+}
+
+#[test]
+fn same_cookie_sends_clients_that_stick_to_another_server() {
+    let config =
+        |cookie: &str| web(&[], &[main_entry('A'), Server::new("webB", at(1002)).cookie(cookie).word(CHECKED)]);
+    Harm::of(Rule::SameCookie).shows((config("A"), by("webA")), (config("B"), by("webB")), |scene| {
+        scene.ask(Some(scene.cookie_from("webB")))
+    });
 }

@@ -41,6 +41,7 @@ fn finding(config: &Config, finding: &Finding) -> Value {
         "severity": finding.severity.name(),
         "at": at(config, &finding.span),
         "see": finding.see.as_ref().map(|span| at(config, span)),
+        "servers": finding.servers.iter().map(|(backend, server)| format!("{backend}/{server}")).collect::<Vec<_>>(),
         "what": finding.what,
         "why": finding.rule.why(),
         "fix": finding.fix,

@@ -103,6 +103,9 @@ fn summary(linted: &Linted) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, severity)| counted(count, severity.name()))
         .collect();
+    if found.is_empty() && servers == 0 {
+        return format!("nothing found, but there was no server to look at ({looked_at})");
+    }
     if found.is_empty() {
         return format!("nothing found that would make a restart drop requests ({looked_at})");
     }
