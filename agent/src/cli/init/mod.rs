@@ -128,12 +128,12 @@ async fn find(
         let apps = apps.iter().map(|app| app.name.to_string()).collect();
         return Err(Box::new(InitError::OneUnit { apps }).into());
     }
-    let check_ports = match existing {
+    let mut check_ports = match existing {
         Some(settings) => as_configured(settings, &mut apps, &arguments.config).map_err(Box::new)?,
         None if options.socket_only => vec![CheckPort::Traffic; apps.len()],
         None => ports::choose(&config, &apps, options.check_port).await,
     };
-    let adoption = adopt(&config, &wanted(&apps, &check_ports), &options.socket);
+    let adoption = adopted(&config, &apps, &mut check_ports, &options.socket);
     left.extend(adoption.left.iter().map(|left| (left.place, left.why.clone())));
     left.extend(apps.iter().zip(&check_ports).filter_map(|(app, port)| answered(app, *port)));
     let changes = changes(&config, &adoption);
@@ -191,6 +191,34 @@ fn as_configured(settings: &Settings, apps: &mut [HostApp], path: &Path) -> Resu
     Ok(ports)
 }
 
+/// What the apps' lines lack. Where a main entry can't be checked on the app's check port, the app gets no redirect: so none of its lines
+/// may be led to that port, for nothing would answer there.
+fn adopted(config: &Config, apps: &[HostApp], check_ports: &mut [CheckPort], socket: &str) -> Adoption {
+    let mut left = adopt(config, &wanted(apps, check_ports), socket).left;
+    for (app, check_port) in apps.iter().zip(check_ports.iter_mut()) {
+        let CheckPort::Own(port) = *check_port else { continue };
+        let missing = |main: &&host::Listed| !is_checked_at(config, main, port);
+        let places: Vec<_> = app.mains.iter().filter(missing).map(|main| main.server.place).collect();
+        let of_app = left.iter_mut().filter(|left| places.contains(&left.place));
+        for left in of_app {
+            left.why += &format!(": so the admin socket alone takes {} out", app.name);
+            *check_port = CheckPort::Traffic;
+        }
+    }
+    let mut adoption = adopt(config, &wanted(apps, check_ports), socket);
+    let places: Vec<_> = adoption.left.iter().map(|left| left.place).collect();
+    adoption.left.extend(left.into_iter().filter(|left| !places.contains(&left.place)));
+    adoption
+}
+
+/// Whether a redirect of this port takes the entry out as it stands.
+fn is_checked_at(config: &Config, main: &host::Listed, port: u16) -> bool {
+    let (server, settings) = (&main.server, &main.server.settings);
+    let backend = config.backend(main.id.backend.as_str());
+    let follows_port = backend.is_some_and(|backend| backend.settings.check_connect.is(&false));
+    follows_port && server.check_port.is(&Some(port)) && settings.addr.is(&None) && settings.track.is(&None)
+}
+
 fn wanted(apps: &[HostApp], ports: &[CheckPort]) -> Vec<Wanted> {
     let all = apps.iter().zip(ports).flat_map(|(app, port)| {
         app.mains.iter().map(|main| Wanted {
@@ -240,14 +268,12 @@ impl Initiated {
         Ok(Config::read(sources.collect(), &Environment::default())?)
     }
 
-    /// The check port of an app's redirect; `None` where a line that would have to name it was left alone.
+    /// The check port of an app's redirect; `None` where the admin socket alone takes it out.
     fn check_port(&self, app: usize) -> Option<u16> {
-        let (Some(app), Some(CheckPort::Own(port))) = (self.apps.get(app), self.check_ports.get(app)) else {
-            return None;
-        };
-        let is_left = |main: &host::Listed| self.adoption.left.iter().any(|left| left.place == main.server.place);
-        let is_there = |main: &host::Listed| main.server.check_port.is(&Some(*port));
-        app.mains.iter().all(|main| is_there(main) || !is_left(main)).then_some(*port)
+        match self.check_ports.get(app) {
+            Some(CheckPort::Own(port)) => Some(*port),
+            _ => None,
+        }
     }
 
     /// The new `pitstop.toml`.
