@@ -55,6 +55,8 @@ struct Initiated {
     adoption: Adoption,
     /// Lines that were left alone, with why.
     left: Vec<(haproxy_cfg::Place, String)>,
+    /// What only a person can know, and should look at.
+    confirm: Vec<String>,
     /// Main entries of other hosts.
     others: Vec<String>,
     /// What HAProxy's files lack.
@@ -138,7 +140,23 @@ async fn find(
     left.extend(apps.iter().zip(&check_ports).filter_map(|(app, port)| answered(app, *port)));
     let changes = changes(&config, &adoption);
     let is_new = existing.is_none();
-    Ok(Initiated { config, apps, check_ports, adoption, left, others, changes, copies: None, is_new, flaw: None })
+    let confirm = match is_new {
+        true => apps.iter().zip(&check_ports).filter_map(|(app, port)| silent(app, *port)).collect(),
+        false => Vec::new(),
+    };
+    Ok(Initiated {
+        config,
+        apps,
+        check_ports,
+        adoption,
+        left,
+        confirm,
+        others,
+        changes,
+        copies: None,
+        is_new,
+        flaw: None,
+    })
 }
 
 /// What is wrong whatever the files say.
@@ -242,6 +260,16 @@ fn answered(app: &HostApp, port: CheckPort) -> Option<(haproxy_cfg::Place, Strin
     Some((main.server.place, why))
 }
 
+/// A check port that was there, and on which nothing answers now: whatever did there would be taken out of sight by the redirect.
+fn silent(app: &HostApp, port: CheckPort) -> Option<String> {
+    let CheckPort::Own(port) = port else { return None };
+    let main = app.mains.iter().find(|main| main.server.check_port.is(&Some(port)))?;
+    Some(format!(
+        "{} is checked on port {port} already, on which nothing answers here now. The redirect rests on that: if something is to answer          there (a page for checks that is down now), leave the redirect out: --socket-only",
+        main.id
+    ))
+}
+
 /// The files that lack something.
 fn changes(config: &Config, adoption: &Adoption) -> Vec<Change> {
     let files = config.document().files().iter().zip(0..);
@@ -291,11 +319,14 @@ impl Initiated {
                 Some(unit) => Some(unit.clone()),
                 None => unit::unit_at(app.listen).await,
             };
+            let check_port = self.check_port(number);
+            let (health, health_port) = health::health(&self.config, app, check_port.is_some());
             tables.push(AppTable {
                 app,
                 twins: self.twins(app),
-                check_port: self.check_port(number),
-                health: health::health(&self.config, app),
+                check_port,
+                health,
+                health_port,
                 unit,
                 is_alone: self.is_alone(app),
             });

@@ -30,6 +30,8 @@ pub(super) struct AppTable<'a> {
     pub(super) twins: Vec<String>,
     pub(super) check_port: Option<u16>,
     pub(super) health: Health,
+    /// The port on which that is asked.
+    pub(super) health_port: u16,
     /// The systemd unit, if it is known.
     pub(super) unit: Option<String>,
     /// Whether a backend has no other main entry.
@@ -100,7 +102,7 @@ impl SettingsFile<'_> {
     }
 
     fn ready(&self, table: &AppTable<'_>, line: &mut impl FnMut(&str)) {
-        let reached = reached(table.app.listen);
+        let reached = reached(SocketAddr::new(table.app.listen.ip(), table.health_port));
         let describe = |place: &Place| one_line(&self.config.document().describe(*place));
         line("\n# What proves that it is healthy after a restart, before it gets a request.");
         line(&format!("[[apps.{}.ready]]", key(table.app.name.as_str())));
