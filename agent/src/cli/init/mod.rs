@@ -43,8 +43,9 @@ use self::settings_file::{AppTable, SettingsFile, address_of_socket};
 use self::write::{Change, NewSettings};
 use super::CliError;
 use super::args::{Arguments, InitOptions};
+use crate::config::settings::Label;
 use crate::config::{self, Settings};
-use crate::haproxy::read_files;
+use crate::haproxy::{ServerId, read_files};
 
 /// What was found, and what became of it.
 #[derive(Debug)]
@@ -66,7 +67,25 @@ struct Initiated {
     /// Whether `pitstop.toml` is new.
     is_new: bool,
     /// What only a person can fill in there.
-    flaw: Option<config::ConfigError>,
+    gaps: Vec<Gap>,
+    /// What one that was there already lacks.
+    unlisted: Vec<Unlisted>,
+}
+
+/// Something that has to be filled in in `pitstop.toml`.
+#[derive(Debug)]
+struct Gap {
+    line: Option<usize>,
+    what: String,
+}
+
+/// Entries of an app that its `pitstop.toml` does not name.
+#[derive(Debug)]
+struct Unlisted {
+    app: Label,
+    /// Where they belong: `servers` or `backups`.
+    key: &'static str,
+    names: Vec<String>,
 }
 
 /// Writes `pitstop.toml` if there is none, and shows or makes the changes of HAProxy's files.
@@ -97,7 +116,7 @@ async fn initiate(arguments: &Arguments, options: &InitOptions) -> Result<Initia
         settings.create().map_err(Box::new)?.keep();
     }
     if let Some(settings) = settings {
-        initiated.flaw = config::parse(&arguments.config, &settings.text).err();
+        initiated.gaps = gaps(&arguments.config, &settings.text);
     }
     Ok(initiated)
 }
@@ -144,7 +163,7 @@ async fn find(
         true => apps.iter().zip(&check_ports).filter_map(|(app, port)| silent(app, *port)).collect(),
         false => Vec::new(),
     };
-    Ok(Initiated {
+    let mut initiated = Initiated {
         config,
         apps,
         check_ports,
@@ -155,8 +174,24 @@ async fn find(
         changes,
         copies: None,
         is_new,
-        flaw: None,
-    })
+        gaps: Vec::new(),
+        unlisted: Vec::new(),
+    };
+    initiated.unlisted = existing.map(|settings| initiated.unlisted(settings)).unwrap_or_default();
+    Ok(initiated)
+}
+
+/// What only a person can fill in: all of it that is marked, or else the first that the configuration is refused for.
+fn gaps(path: &Path, text: &str) -> Vec<Gap> {
+    let Err(flaw) = config::parse(path, text) else { return Vec::new() };
+    let marked = |(line, text): (usize, &str)| {
+        Some(Gap { line: Some(line), what: text.strip_prefix(settings_file::FILL_IN)?.to_owned() })
+    };
+    let marked: Vec<_> = (1..).zip(text.lines()).filter_map(marked).collect();
+    match marked.is_empty() {
+        true => vec![Gap { line: flaw.position.map(|position| position.line), what: flaw.what }],
+        false => marked,
+    }
 }
 
 /// What is wrong whatever the files say.
@@ -351,6 +386,25 @@ impl Initiated {
         };
         let twins = self.adoption.twins.iter().filter(|[backend, main, _]| is_of(backend, main));
         twins.map(|[backend, _, twin]| format!("{backend}/{twin}")).collect()
+    }
+
+    /// The entries of the apps, those that are to be added among them, that an existing `pitstop.toml` does not name.
+    fn unlisted(&self, settings: &Settings) -> Vec<Unlisted> {
+        let mut all = Vec::new();
+        for app in &self.apps {
+            let Some(configured) = settings.apps.get(&app.name) else { continue };
+            let listed: Vec<_> =
+                configured.servers.iter().chain(&configured.backups).map(ServerId::to_string).collect();
+            let names = |listed: &[host::Listed]| listed.iter().map(|entry| entry.id.to_string()).collect::<Vec<_>>();
+            let backups = [names(&app.backups), self.twins(app)].concat();
+            for (key, names) in [("servers", names(&app.mains)), ("backups", backups)] {
+                let names: Vec<_> = names.into_iter().filter(|name| !listed.contains(name)).collect();
+                if !names.is_empty() {
+                    all.push(Unlisted { app: app.name.clone(), key, names });
+                }
+            }
+        }
+        all
     }
 
     /// Whether a backend has no main entry but those of this app.

@@ -11,6 +11,9 @@ use super::host::HostApp;
 use crate::cli::args::ADMIN_SOCKET;
 use crate::haproxy::Address;
 
+/// How a line begins that says what only a person knows.
+pub(super) const FILL_IN: &str = "# FILL IN ";
+
 /// All that stands in the file.
 #[derive(Debug)]
 pub(super) struct SettingsFile<'a> {
@@ -59,7 +62,7 @@ impl SettingsFile<'_> {
         match &self.socket {
             Some(socket) => line(&format!("socket = {}", quoted(&socket.to_string()))),
             None => line(&format!(
-                "# Its socket of level admin is not plain to see in haproxy.cfg:\n# socket = {}",
+                "{FILL_IN}its socket of level admin, which is not plain to see in haproxy.cfg.\n# socket = {}",
                 quoted(ADMIN_SOCKET)
             )),
         }
@@ -154,7 +157,7 @@ fn service(table: &AppTable<'_>, line: &mut impl FnMut(&str)) {
             line(&format!("systemd = {}", quoted(unit)));
         }
         None => {
-            line("# FILL IN who restarts the app: one of these.");
+            line(&format!("{FILL_IN}who restarts {}: one of these.", table.app.name));
             line(&format!("[apps.{}.service]", key(table.app.name.as_str())));
             line("# systemd = \"web.service\"");
             line("# pidfile = \"/run/web.pid\"                     # with: start = [\"/usr/bin/gunicorn\", \"…\"]");
