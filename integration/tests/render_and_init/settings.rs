@@ -178,3 +178,22 @@ fn a_host_with_a_port_is_refused() {
     let outcome = scene.pitstop.run(&["init", "--from", from.to_str().unwrap(), "--host", "127.0.0.1:1001"]);
     outcome.assert_code(2).assert_says(&["without the port: --host 127.0.0.1"]);
 }
+
+#[test]
+fn one_whose_only_others_are_backup_entries_counts_these() {
+    let server = |name, port: u16| Server::new(name, ([127, 0, 0, 1], port).into()).word("check");
+    let backup = Server::new("s2", ([127, 0, 0, 2], 1002).into()).word("check").backup();
+    let backend = Backend::new("srvs").server(server("s1", 1001)).server(backup);
+    let scene = Scene::start(Version::Bed("2.6"), Config::new(Mode::Http).backend(backend));
+    scene.init(&[]).assert_code(0);
+    let written = std::fs::read_to_string(scene.pitstop.config()).unwrap();
+    assert!(written.contains("\n[apps.srvs.guard]\ncount_backups = true\n"), "{written}");
+    assert!(!written.contains("min_up"), "{written}");
+    // Where its only backup entry is the app itself, nobody else is up.
+    let own = server("s1b", 1001).backup();
+    let backend = Backend::new("srvs").server(server("s1", 1001)).server(own);
+    let scene = Scene::start(Version::Bed("2.6"), Config::new(Mode::Http).backend(backend));
+    scene.init(&[]).assert_code(0);
+    let written = std::fs::read_to_string(scene.pitstop.config()).unwrap();
+    assert!(written.contains("# min_up = 0") && !written.contains("count_backups"), "{written}");
+}

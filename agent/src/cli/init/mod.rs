@@ -27,12 +27,13 @@ mod steps;
 mod unit;
 mod write;
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use haproxy_cfg::render::{Adoption, Wanted, adopt, edit};
-use haproxy_cfg::{Config, Environment, Level, Source};
+use haproxy_cfg::{Config, Environment, Level, Proxy, Server, Source};
 
 pub(super) use self::error::InitError;
 use self::host::{Found, Host, HostApp};
@@ -364,6 +365,7 @@ impl Initiated {
                 health_port,
                 unit,
                 is_alone: self.is_alone(app),
+                has_stand_in: self.has_stand_in(app),
             });
         }
         let files = options.from.iter().filter(|path| path.as_os_str() != "-");
@@ -407,15 +409,29 @@ impl Initiated {
         all
     }
 
+    /// The backends of an app.
+    fn backends(&self, app: &HostApp) -> impl Iterator<Item = &Proxy> {
+        let names: BTreeSet<_> = app.mains.iter().map(|main| main.id.backend.as_str().to_owned()).collect();
+        self.config.backends().filter(move |backend| backend.name.as_ref().is_some_and(|name| names.contains(name)))
+    }
+
     /// Whether a backend has no main entry but those of this app.
     fn is_alone(&self, app: &HostApp) -> bool {
-        app.mains.iter().any(|main| {
-            let backend = self.config.backend(main.id.backend.as_str());
-            let others = backend.into_iter().flat_map(|backend| backend.server_lines());
-            let is_own = |name: &str| {
-                app.mains.iter().any(|own| own.id.server.as_str() == name && own.id.backend == main.id.backend)
-            };
-            !others.filter(|server| !server.settings.backup.is(&true)).any(|server| !is_own(&server.name))
-        })
+        self.backends(app).any(|backend| is_alone_in(backend, app))
     }
+
+    /// Whether each backend in which it is alone has a backup entry that is none of this app's.
+    fn has_stand_in(&self, app: &HostApp) -> bool {
+        let is_own = |place| app.mains.iter().chain(&app.backups).any(|own| own.server.place == place);
+        let stands_in = |backup: &Server| backup.settings.backup.is(&true) && !is_own(backup.place);
+        self.backends(app)
+            .filter(|backend| is_alone_in(backend, app))
+            .all(|backend| backend.server_lines().any(|server| stands_in(&server)))
+    }
+}
+
+/// Whether a backend has no main entry but those of this app.
+fn is_alone_in(backend: &Proxy, app: &HostApp) -> bool {
+    let is_own = |place| app.mains.iter().any(|own| own.server.place == place);
+    backend.server_lines().all(|server| server.settings.backup.is(&true) || is_own(server.place))
 }

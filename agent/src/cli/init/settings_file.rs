@@ -39,6 +39,8 @@ pub(super) struct AppTable<'a> {
     pub(super) unit: Option<String>,
     /// Whether a backend has no other main entry.
     pub(super) is_alone: bool,
+    /// Whether backends in which it is alone have backup entries that are not its own: other hosts that take over.
+    pub(super) has_stand_in: bool,
 }
 
 impl SettingsFile<'_> {
@@ -96,12 +98,7 @@ impl SettingsFile<'_> {
         }
         service(table, line);
         self.ready(table, line);
-        if table.is_alone {
-            line(
-                "\n# It is the only server of a backend, so a restart is refused: nobody else would be up. Where that is wanted:",
-            );
-            line(&format!("# [apps.{}.guard]\n# min_up = 0", key(name.as_str())));
-        }
+        guard(table, line);
     }
 
     fn ready(&self, table: &AppTable<'_>, line: &mut impl FnMut(&str)) {
@@ -126,6 +123,25 @@ impl SettingsFile<'_> {
             }
         }
     }
+}
+
+fn guard(table: &AppTable<'_>, line: &mut impl FnMut(&str)) {
+    if !table.is_alone {
+        return;
+    }
+    let (says, setting) = match table.has_stand_in {
+        true => (
+            "# The only main entry of a backend, whose backup entries are others: they take over, and count as those who are up.",
+            "count_backups = true",
+        ),
+        false => (
+            "# It is the only server of a backend, so a restart is refused: nobody else would be up. Where that is wanted:",
+            "# min_up = 0",
+        ),
+    };
+    line(&format!("\n{says}"));
+    let comment = if table.has_stand_in { "" } else { "# " };
+    line(&format!("{comment}[apps.{}.guard]\n{setting}", key(table.app.name.as_str())));
 }
 
 fn redirect(table: &AppTable<'_>, port: u16, line: &mut impl FnMut(&str)) {
