@@ -118,6 +118,9 @@ impl CliError {
             Self::Start { source } if source.raw_os_error() == Some(Errno::EMFILE as i32) => {
                 Some("`ulimit -n` shows how many files may be open: give it more, as with `ulimit -n 1024`".to_owned())
             }
+            Self::Unreadable(error) if error.source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Some("type it once more as root, such as with sudo; nothing was touched".to_owned())
+            }
             Self::Unreadable(_) => Some("name the files that HAProxy is given with `-f`".to_owned()),
             Self::Render(error) => Some(error.hint()),
             Self::Init(error) => error.hint(),

@@ -117,3 +117,19 @@ impl InitError {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn who_may_not_is_told_to_be_root_and_that_nothing_changed() {
+        let error = crate::cli::init::new_file::failed("/etc/haproxy/haproxy.cfg".as_ref(), "written")(
+            io::ErrorKind::PermissionDenied.into(),
+        );
+        assert!(error.to_string().contains("HAProxy's files are as they were"));
+        assert!(error.hint().unwrap().contains("as root"));
+    }
+}

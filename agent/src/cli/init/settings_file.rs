@@ -1,7 +1,7 @@
 //! `pitstop.toml`, as it is written for what was found: commented, and accepted by `pitstop check` but for what only a person can say.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use haproxy_cfg::{Config, Place};
@@ -226,18 +226,17 @@ fn one_line(text: &str) -> String {
 
 /// Where a balancer's socket is, for whoever is on its host; `None` where that can't be said.
 pub(super) fn address_of_socket(written: &str) -> Option<Address> {
-    let path = written.strip_prefix("unix@").unwrap_or(written);
-    if path.starts_with('/') {
-        return path.parse().ok();
+    match haproxy_cfg::Address::read(written) {
+        haproxy_cfg::Address::Path(path) if path.starts_with('/') => path.parse().ok(),
+        haproxy_cfg::Address::Network { host, port: Some(port) } => {
+            let ip: IpAddr = match host {
+                "" | "*" | "localhost" => Ipv4Addr::LOCALHOST.into(),
+                host => host.parse().ok()?,
+            };
+            Some(Address::Tcp(reached(SocketAddr::new(ip, port))))
+        }
+        _ => None,
     }
-    let text = ["ipv4@", "ipv6@", "tcp4@", "tcp6@", "tcp@"].iter().find_map(|family| written.strip_prefix(family));
-    let (host, port) = text.unwrap_or(written).rsplit_once(':')?;
-    let ip: IpAddr = match host.trim_start_matches('[').trim_end_matches(']') {
-        "" | "*" | "localhost" => Ipv4Addr::LOCALHOST.into(),
-        host => host.parse().ok()?,
-    };
-    let address = reached(SocketAddr::new(ip, port.parse().ok()?));
-    Path::new(written).is_relative().then_some(Address::Tcp(address))
 }
 
 #[cfg(test)]
