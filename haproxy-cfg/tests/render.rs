@@ -257,3 +257,49 @@ fn what_depends_on_a_variable_or_is_checked_elsewhere_is_left_alone_and_named() 
     assert_eq!(adoption.edits, []);
     assert_eq!(adoption.left.iter().map(|left| left.place.line).collect::<Vec<_>>(), [5, 6, 7]);
 }
+
+/// The second section, as it is with what it lacked.
+fn adopted(backend: &str, servers: &[&str]) -> String {
+    let begin = "global\n stats socket /s level admin\nbackend be\n option redispatch\n";
+    let config = Config::parse("haproxy.cfg", &format!("{begin}{backend}")).unwrap();
+    let wanted =
+        |server: &&str| Wanted { backend: "be".to_owned(), server: (*server).to_owned(), check_port: Some(1080) };
+    let wanted: Vec<_> = servers.iter().map(wanted).collect();
+    let new = String::from_utf8(edited(config.document(), 0, &adopt(&config, &wanted, "/s").edits)).unwrap();
+    let again = Config::parse("haproxy.cfg", &new).unwrap();
+    assert_eq!(adopt(&again, &wanted, "/s").edits, [], "{new}");
+    new.strip_prefix(begin).unwrap().to_owned()
+}
+
+#[test]
+fn of_two_main_entries_that_clients_stick_to_each_has_a_backup_of_its_cookie() {
+    let text = " server a 10.0.0.2:80 cookie a check port 1080\n server b 10.0.0.2:80 cookie b check port 1080\n";
+    let twin_of_b = " server b-backup 10.0.0.2:80 cookie b check port 80 backup\n";
+    for (written, wanted) in [("x", "a"), ("a", "a")] {
+        let backup = |cookie: &str| format!(" server c 10.0.0.2:80 cookie {cookie} check backup\n");
+        let new = adopted(&format!("{text}{}", backup(written)), &["a", "b"]);
+        assert_eq!(new, format!("{text}{twin_of_b}{}", backup(wanted)));
+    }
+    // The other's is not taken from it.
+    let new = adopted(&format!("{text} server c 10.0.0.2:80 cookie b check backup\n"), &["a", "b"]);
+    assert!(new.contains(" server a-backup 10.0.0.2:80 cookie a check port 80 backup\n"), "{new}");
+    assert!(new.ends_with(" server c 10.0.0.2:80 cookie b check backup\n"), "{new}");
+}
+
+#[test]
+fn a_backup_entry_is_known_by_its_address_however_that_is_written() {
+    for (main, backup) in
+        [("ipv4@10.0.0.2:80", "10.0.0.2:80"), ("[::1]:80", "ipv6@0:0::1:80"), ("app:80", "ipv4@app:80")]
+    {
+        let text = format!(" server a {main} check port 1080\n server b {backup} check backup\n");
+        assert_eq!(adopted(&text, &["a"]), text);
+    }
+}
+
+#[test]
+fn checks_that_connect_as_a_rule_says_are_left_alone() {
+    for rule in ["http-check connect port 8008", "tcp-check connect port 8008 ssl"] {
+        let text = format!(" {rule}\n server a 10.0.0.2:80 check\n");
+        assert_eq!(adopted(&text, &["a"]), text);
+    }
+}

@@ -17,7 +17,7 @@ pub(super) struct Arguments {
     pub config: PathBuf,
 
     /// Where journals and claims live
-    #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/pitstop", env = "PITSTOP_STATE_DIR")]
+    #[arg(long, global = true, value_name = "DIR", default_value = STATE_DIR, env = "PITSTOP_STATE_DIR")]
     pub state_dir: PathBuf,
 
     /// What goes to stdout: text for people, or JSON for programs
@@ -148,6 +148,8 @@ Exit codes:
 pub(super) const HAPROXY_CFG: &str = "/etc/haproxy/haproxy.cfg";
 /// HAProxy's admin socket, as distributions have it.
 pub(super) const ADMIN_SOCKET: &str = "/run/haproxy/admin.sock";
+/// Where journals and claims live where nothing is said.
+pub(super) const STATE_DIR: &str = "/var/lib/pitstop";
 /// The program, found by `PATH`.
 pub(super) const HAPROXY: &str = "haproxy";
 

@@ -118,8 +118,8 @@ impl CliError {
             Self::Start { source } if source.raw_os_error() == Some(Errno::EMFILE as i32) => {
                 Some("`ulimit -n` shows how many files may be open: give it more, as with `ulimit -n 1024`".to_owned())
             }
-            Self::Unreadable(Unreadable { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                Some("run it as root, or as a user who may read it".to_owned())
+            Self::Unreadable(error) if error.source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Some("run it as root, or as a user who may read it; nothing was touched".to_owned())
             }
             Self::Unreadable(_) => Some("name the files that HAProxy is given with `-f`".to_owned()),
             Self::Render(error) => Some(error.hint()),

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::edit::Edit;
 use super::line::Line;
 use super::text::quote;
+use crate::address::Address;
 use crate::config::Config;
 use crate::document::Place;
 use crate::effective::Effective;
@@ -49,7 +50,7 @@ pub struct LeftAlone {
 pub fn adopt(config: &Config, wanted: &[Wanted], socket: &str) -> Adoption {
     let mut adoption = Adoption::default();
     admin_socket(config, socket, &mut adoption);
-    let mut seen = HashSet::new();
+    let (mut seen, mut claimed) = (HashSet::new(), HashSet::new());
     for wanted in wanted {
         let Some(proxy) = config.backend(&wanted.backend) else { continue };
         let Some(server) = proxy.server(&wanted.server) else { continue };
@@ -66,11 +67,11 @@ pub fn adopt(config: &Config, wanted: &[Wanted], socket: &str) -> Adoption {
         }
         let adopted = match wanted.check_port {
             None => check(&server, &line).map(|check| adoption.edits.extend(check)),
-            Some(port) => main_and_backup(config, proxy, &server, &line, port, &mut adoption),
+            Some(port) => main_and_backup(config, proxy, &server, &line, port, &mut claimed, &mut adoption),
         };
         if adopted.is_none() {
             let why = format!(
-                "{}/{} can't be changed by itself: its checks are of another server's address, or depend on a condition or a variable",
+                "{}/{} can't be changed by itself: its checks go to another address, or depend on a condition or a variable",
                 wanted.backend, wanted.server
             );
             adoption.left.push(LeftAlone { place: server.place, why });
@@ -176,10 +177,13 @@ fn main_and_backup(
     server: &Server,
     line: &Line<'_>,
     port: u16,
+    claimed: &mut HashSet<Place>,
     adoption: &mut Adoption,
 ) -> Option<()> {
     let settings = &server.settings;
-    let is_own = settings.addr.known()?.is_none() && settings.track.known()?.is_none();
+    // Checks that connect as a rule of the backend says do not follow `port`.
+    let follows_port = proxy.settings.check_connect.is(&false);
+    let is_own = follows_port && settings.addr.known()?.is_none() && settings.track.known()?.is_none();
     let traffic = server.port.known().copied().flatten().filter(|_| is_own)?;
     let (has_port, cookie) = (*settings.port.known()?, settings.cookie.known()?);
     let is_checked = *settings.check.known()?;
@@ -192,8 +196,7 @@ fn main_and_backup(
     }
     let as_spoken = checks_as_spoken(settings);
     edits.extend(as_spoken.iter().map(|keyword| line.append(keyword)));
-    let is_twin = |twin: &Server| twin.settings.backup.is(&true) && twin.address.known() == server.address.known();
-    match proxy.server_lines().find(is_twin) {
+    match twin_of(proxy, server, claimed) {
         Some(twin) => edits.extend(mended(config, &twin, cookie.as_deref(), traffic)?),
         None => {
             let mut more = Vec::new();
@@ -210,6 +213,48 @@ fn main_and_backup(
     }
     adoption.edits.extend(edits);
     Some(())
+}
+
+/// The backup entry of a main entry. Those who stick to it by a cookie need one of that cookie, so that a backup entry of another cookie
+/// can become that of one main entry only, and not where it is another's already.
+fn twin_of(proxy: &Proxy, server: &Server, claimed: &mut HashSet<Place>) -> Option<Server> {
+    let there = |is_backup: bool| {
+        proxy
+            .server_lines()
+            .filter(move |other| other.settings.backup.is(&is_backup) && is_same_address(other, server))
+            .collect::<Vec<_>>()
+    };
+    let (mains, backups) = (there(false), there(true));
+    let Some(cookie) = server.settings.cookie.known().cloned().flatten() else { return backups.into_iter().next() };
+    let sticks = |entry: &Server, cookie: &str| entry.settings.cookie.is(&Some(cookie.to_owned()));
+    let is_anothers = |backup: &Server| {
+        claimed.contains(&backup.place)
+            || mains.iter().any(|main| {
+                main.place != server.place
+                    && main
+                        .settings
+                        .cookie
+                        .known()
+                        .is_some_and(|cookie| cookie.as_deref().is_some_and(|cookie| sticks(backup, cookie)))
+            })
+    };
+    let twin = backups
+        .iter()
+        .find(|backup| sticks(backup, &cookie) && !claimed.contains(&backup.place))
+        .or_else(|| backups.iter().find(|backup| !is_anothers(backup)))
+        .cloned()?;
+    if !sticks(&twin, &cookie) {
+        claimed.insert(twin.place);
+    }
+    Some(twin)
+}
+
+/// Whether two entries reach the same, however their addresses are written.
+fn is_same_address(one: &Server, other: &Server) -> bool {
+    let (Some(one), Some(other)) = (one.address.known(), other.address.known()) else { return false };
+    let (read, other_read) = (Address::read(one), Address::read(other));
+    let same_ip = read.ip().is_some() && read.ip() == other_read.ip();
+    one == other || read.port().is_some() && read.port() == other_read.port() && (same_ip || read == other_read)
 }
 
 /// What makes checks speak as the server is spoken to: with a port of their own they do not follow what is said for the server

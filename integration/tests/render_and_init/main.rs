@@ -9,6 +9,7 @@
 )]
 
 mod adopted;
+mod checks;
 mod elsewhere;
 mod files;
 mod mishaps;

@@ -82,14 +82,19 @@ impl Scene {
     pub(crate) fn follow(&self, outcome: &Outcome) {
         let events = outcome.events();
         let last = events.iter().find(|event| event["event"] == "initiated").expect("its last event");
+        let mut is_filled_in = false;
         for step in last["next"].as_array().unwrap() {
             let act = step["act"].as_str().unwrap();
             if act.starts_with("fill in ") {
-                self.fill_in();
+                // One step for each app, and all are filled in at once.
+                if !std::mem::replace(&mut is_filled_in, true) {
+                    self.fill_in();
+                }
             } else if act.starts_with("systemctl reload") {
                 self.haproxy.reload();
             } else {
-                let own = format!("pitstop --config {} ", self.pitstop.config().display());
+                let (config, state) = (self.pitstop.config(), self.pitstop.state());
+                let own = format!("pitstop --config {} --state-dir {} ", config.display(), state.display());
                 let arguments: Vec<_> = act.strip_prefix(&own).unwrap_or_else(|| panic!("{act}")).split(' ').collect();
                 self.pitstop.run(&arguments).assert_code(0);
             }

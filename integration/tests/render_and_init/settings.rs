@@ -132,3 +132,68 @@ fn in_does_without_a_backup_entry_only_where_the_files_have_it() {
     // Anything but `in` needs all of them.
     scene.pitstop.run(&["restart", "webA"]).assert_code(3).assert_says(&["srvs/webA-backup"]);
 }
+
+#[test]
+fn every_app_that_something_has_to_be_filled_in_for_is_named() {
+    let scene = scene_at([1003, 1004], "check");
+    scene.init(&[]).assert_code(0).assert_says(&["who restarts webA", "who restarts webB"]);
+}
+
+#[test]
+fn the_commands_to_type_are_of_the_same_state_directory() {
+    let scene = scene("check");
+    let state = format!("--state-dir {} in webA", scene.pitstop.state().display());
+    scene.init(&[]).assert_code(0).assert_says(&[&state]);
+}
+
+#[test]
+fn backup_entries_that_one_that_is_there_does_not_name_are_to_be_added_to_it_first() {
+    let scene = scene("check");
+    scene.init(&[]).assert_code(0);
+    scene.fill_in();
+    scene.pitstop.replace("backups = [\"srvs/webA-backup\"]\n", "");
+    // Before they are in HAProxy's file, and after.
+    for _ in 0..2 {
+        let outcome = scene.init(&["--write"]);
+        outcome.assert_code(0).assert_says(&["add \"srvs/webA-backup\" to `backups` of [apps.webA]"]);
+        let place = |text: &str| outcome.stdout.find(text).unwrap();
+        assert!(place("add \"srvs/webA-backup\"") < place(" in webA"), "{}", outcome.stdout);
+        assert!(!outcome.stdout.contains("add \"srvs/webB"), "{}", outcome.stdout);
+    }
+}
+
+#[test]
+fn where_nothing_changed_a_reload_that_is_still_owed_is_not_forgotten() {
+    let scene = scene("check");
+    scene.init(&["--write"]).assert_code(0);
+    scene.fill_in();
+    let again = scene.init(&["--write"]);
+    again.assert_code(0).assert_says(&["lack nothing", "systemctl reload haproxy", "if that has not been done since"]);
+}
+
+#[test]
+fn a_host_with_a_port_is_refused() {
+    let scene = scene("check");
+    let from = scene.haproxy.config_file();
+    let outcome = scene.pitstop.run(&["init", "--from", from.to_str().unwrap(), "--host", "127.0.0.1:1001"]);
+    outcome.assert_code(2).assert_says(&["without the port: --host 127.0.0.1"]);
+}
+
+#[test]
+fn one_whose_only_others_are_backup_entries_counts_these() {
+    let server = |name, port: u16| Server::new(name, ([127, 0, 0, 1], port).into()).word("check");
+    let backup = Server::new("s2", ([127, 0, 0, 2], 1002).into()).word("check").backup();
+    let backend = Backend::new("srvs").server(server("s1", 1001)).server(backup);
+    let scene = Scene::start(Version::Bed("2.6"), Config::new(Mode::Http).backend(backend));
+    scene.init(&[]).assert_code(0);
+    let written = std::fs::read_to_string(scene.pitstop.config()).unwrap();
+    assert!(written.contains("\n[apps.srvs.guard]\ncount_backups = true\n"), "{written}");
+    assert!(!written.contains("min_up"), "{written}");
+    // Where its only backup entry is the app itself, nobody else is up.
+    let own = server("s1b", 1001).backup();
+    let backend = Backend::new("srvs").server(server("s1", 1001)).server(own);
+    let scene = Scene::start(Version::Bed("2.6"), Config::new(Mode::Http).backend(backend));
+    scene.init(&[]).assert_code(0);
+    let written = std::fs::read_to_string(scene.pitstop.config()).unwrap();
+    assert!(written.contains("# min_up = 0") && !written.contains("count_backups"), "{written}");
+}

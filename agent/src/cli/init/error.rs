@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::shell;
@@ -31,6 +32,12 @@ pub enum InitError {
     NoServer { hosts: Vec<String>, known: Vec<String> },
     #[error("{name} has no address now, and pitstop.toml needs the one that the app listens on")]
     Unresolved { name: String, source: io::Error },
+    #[error(
+        "{name} is {ip} here, on which HAProxy on another host, and often HAProxy here, does not reach the app: nothing was written"
+    )]
+    ResolvedToLoopback { name: String, ip: IpAddr },
+    #[error("--host {text} has a port, and one host may have several apps")]
+    HostWithPort { text: String, host: String },
     #[error("{} is there already, and does not name {server}: nothing was written", path.display())]
     NotNamed { path: PathBuf, server: String },
     #[error("--systemd names one unit, and this host has {} apps: {}", apps.len(), apps.join(", "))]
@@ -79,6 +86,10 @@ impl InitError {
             }
             Self::NoServer { known, .. } => format!("give the address as it stands there: {}", known.join(", ")),
             Self::Unresolved { .. } => "give the address beside the name: --host NAME --host ADDRESS".to_owned(),
+            Self::ResolvedToLoopback { name, .. } => {
+                format!("give the address on which the app listens beside the name: --host {} --host ADDRESS", shell::word(name))
+            }
+            Self::HostWithPort { host, .. } => format!("without the port: --host {}", shell::word(host)),
             Self::NotNamed { path, .. } => format!(
                 "add the app there, or have a new file written beside it and take over what you need: pitstop --config {} init …",
                 shell::word(format!("{}.new", path.display()))
@@ -99,7 +110,26 @@ impl InitError {
                 let back = changed.iter().map(|stuck| format!("cp -p {} {}", shell::word(&stuck.copy), shell::word(&stuck.path)));
                 format!("put back what is changed:\n{}", back.collect::<Vec<_>>().join("\n"))
             }
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "run it as root, such as with sudo; of HAProxy's files nothing was changed".to_owned()
+            }
             Self::Io { .. } => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn who_may_not_is_told_to_be_root_and_that_nothing_changed() {
+        let error = crate::cli::init::new_file::failed("/etc/haproxy/haproxy.cfg".as_ref(), "written")(
+            io::ErrorKind::PermissionDenied.into(),
+        );
+        assert!(error.to_string().contains("HAProxy's files are as they were"));
+        assert!(error.hint().unwrap().contains("as root"));
     }
 }

@@ -33,21 +33,33 @@ pub(super) struct HttpHealth {
     pub(super) more: Option<Place>,
 }
 
-/// What the backend of the app's first entry asks.
-pub(super) fn health(config: &Config, app: &HostApp) -> Health {
-    let Some(main) = app.mains.first() else { return Health::Connect(None) };
-    let Some(backend) = config.backend(main.id.backend.as_str()) else { return Health::Connect(None) };
-    // A probe of ours does not speak the PROXY protocol.
+/// What the backend of the app's first entry asks, and on which port.
+pub(super) fn health(config: &Config, app: &HostApp, has_redirect: bool) -> (Health, u16) {
+    let own = app.listen.port();
+    let Some(main) = app.mains.first() else { return (Health::Connect(None), own) };
+    let Some(backend) = config.backend(main.id.backend.as_str()) else { return (Health::Connect(None), own) };
+    let (server, settings) = (&main.server.settings, &backend.settings);
+    // Where a rule says where checks connect, it is not said here what answers there.
+    if !settings.check_connect.is(&false) {
+        return (Health::Connect(settings.check_connect.place()), own);
+    }
+    // A redirect leads the checks of another port to the app; without one something else answers there.
+    let checked = main.server.check_port.known().copied().flatten().filter(|_| server.addr.is(&None) && !has_redirect);
+    let port = checked.unwrap_or(own);
+    // With a port of their own, checks do not follow how the server is spoken to (configuration manual, 5.2, `check-ssl`).
+    let follows = port == own;
+    let tls = server.check_ssl.is(&true) || follows && server.ssl.is(&true);
+    let speaks_proxy = server.check_send_proxy.is(&true) || follows && server.send_proxy.is(&true);
+    (asked(config, backend, tls, speaks_proxy), port)
+}
+
+fn asked(config: &Config, backend: &Proxy, tls: bool, speaks_proxy: bool) -> Health {
     let settings = &backend.settings;
-    let Some(Some(short)) = settings.httpchk.known().filter(|_| !main.server.settings.send_proxy.is(&true)) else {
+    // A probe of ours does not speak the PROXY protocol.
+    let Some(Some(short)) = settings.httpchk.known().filter(|_| !speaks_proxy) else {
         return Health::Connect(settings.httpchk.place());
     };
-    let mut health = HttpHealth {
-        tls: main.server.settings.ssl.is(&true),
-        path: "/".to_owned(),
-        status: TAKEN.to_vec(),
-        ..HttpHealth::default()
-    };
+    let mut health = HttpHealth { tls, path: "/".to_owned(), status: TAKEN.to_vec(), ..HttpHealth::default() };
     let Some(asked) = settings.httpchk.place() else { return Health::Http(health) };
     let lines = check_lines(config, backend, asked);
     // Wherever it stands, the short form comes first.
@@ -188,7 +200,7 @@ mod tests {
         let main = Listed { id: "be/x".parse().unwrap(), server };
         let listen = "10.0.0.2:80".parse().unwrap();
         let app = HostApp { name: "be".parse().unwrap(), listen, mains: vec![main], backups: Vec::new() };
-        match health(&config, &app) {
+        match health(&config, &app, false).0 {
             Health::Http(http) => http,
             Health::Connect(_) => panic!("{text}"),
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use haproxy_cfg::{Config, Place, Proxy, Server};
+use haproxy_cfg::{Address, Config, Place, Proxy, Server};
 
 use super::InitError;
 use crate::config::settings::Label;
@@ -56,18 +56,25 @@ impl Host {
         if let Ok(ip) = plain.parse() {
             return Ok(Self { text: text.to_owned(), ip, is_name: false });
         }
+        if let Address::Network { host, port: Some(_) } = Address::read(text) {
+            return Err(InitError::HostWithPort { text: text.to_owned(), host: host.to_owned() });
+        }
         // An address that is given beside the name is taken for its.
         let given = others.iter().find_map(|other| other.parse().ok());
-        let ip = match given {
+        let ip: IpAddr = match given {
             Some(ip) => ip,
             None => resolved(text).await.map_err(|source| InitError::Unresolved { name: text.to_owned(), source })?,
         };
+        // Many a host has its own name in /etc/hosts with such an address, on which HAProxy does not reach its apps.
+        if given.is_none() && ip.is_loopback() && !text.eq_ignore_ascii_case("localhost") {
+            return Err(InitError::ResolvedToLoopback { name: text.to_owned(), ip });
+        }
         Ok(Self { text: text.to_owned(), ip, is_name: true })
     }
 
     /// Whether a server's address is this one: addresses compare as such, names as text.
     fn is_at(&self, address: &str) -> bool {
-        match address.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        match address.parse::<IpAddr>() {
             Ok(ip) => !self.is_name && ip.to_canonical() == self.ip.to_canonical(),
             Err(_) => self.is_name && address.eq_ignore_ascii_case(&self.text),
         }
@@ -92,7 +99,7 @@ pub(super) fn find(config: &Config, hosts: &[Host]) -> Result<Found, InitError> 
                 found.left.push((server.place, why));
                 continue;
             };
-            let host_of = without_port(address, server.port.known().copied().flatten());
+            let Address::Network { host: host_of, .. } = Address::read(address) else { continue };
             known.insert(host_of.to_owned(), ());
             let Some(host) = hosts.iter().find(|host| host.is_at(host_of)) else { continue };
             let (id, listen) = match usable(config, backend, &server, host) {
@@ -135,18 +142,6 @@ fn usable(config: &Config, backend: &Proxy, server: &Server, host: &Host) -> Res
         return Err(format!("{name}: what its line says depends on a variable"));
     }
     Ok((id, SocketAddr::new(host.ip, port)))
-}
-
-/// The host of an address, which may begin with its family.
-fn without_port(address: &str, port: Option<u16>) -> &str {
-    let address = ["ipv4@", "ipv6@", "tcp4@", "tcp6@", "tcp@"]
-        .iter()
-        .find_map(|family| address.strip_prefix(family))
-        .unwrap_or(address);
-    match (port, address.rsplit_once(':')) {
-        (Some(_), Some((host, _))) => host,
-        _ => address,
-    }
 }
 
 /// Names each app after its backend where it is the only one there, else after its first entry; and those lines whose app can't be named.
@@ -241,6 +236,27 @@ mod tests {
         let found = apps(text, &[host("::1", "::1")]);
         let names: Vec<_> = found.iter().map(|app| (app.0.as_str(), app.1.as_str())).collect();
         assert_eq!(names, [("one-1", "[::1]:80"), ("two", "[::1]:81")]);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_this_host_resolves_to_itself_is_none_that_a_balancer_reaches() {
+        // Whatever is below this name is of the loopback (RFC 6761), as a host's own name often is in its /etc/hosts.
+        let name = "web1.localhost".to_owned();
+        let resolved = Host::resolve(&name, std::slice::from_ref(&name)).await;
+        assert!(matches!(resolved, Err(InitError::ResolvedToLoopback { .. } | InitError::Unresolved { .. })));
+        let error = InitError::ResolvedToLoopback { name: name.clone(), ip: "127.0.1.1".parse().unwrap() };
+        assert!(error.hint().unwrap().contains("--host web1.localhost --host ADDRESS"));
+        let given = Host::resolve(&name, &[name.clone(), "10.0.0.2".to_owned()]).await.unwrap();
+        assert_eq!(given.ip.to_string(), "10.0.0.2");
+    }
+
+    #[tokio::test]
+    async fn a_host_has_no_port() {
+        for (text, host) in [("10.0.0.2:8080", "10.0.0.2"), ("[::1]:8080", "::1"), ("web1:8080", "web1")] {
+            let error = Host::resolve(text, &[]).await.unwrap_err();
+            assert!(error.hint().unwrap().contains(&format!("without the port: --host {host}")), "{error:?}");
+        }
+        assert!(Host::resolve("[::1]", &[]).await.is_ok());
     }
 
     #[test]

@@ -27,12 +27,13 @@ mod steps;
 mod unit;
 mod write;
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use haproxy_cfg::render::{Adoption, Wanted, adopt, edit};
-use haproxy_cfg::{Config, Environment, Level, Source};
+use haproxy_cfg::{Config, Environment, Level, Proxy, Server, Source};
 
 pub(super) use self::error::InitError;
 use self::host::{Found, Host, HostApp};
@@ -43,8 +44,9 @@ use self::settings_file::{AppTable, SettingsFile, address_of_socket};
 use self::write::{Change, NewSettings};
 use super::CliError;
 use super::args::{Arguments, InitOptions};
+use crate::config::settings::Label;
 use crate::config::{self, Settings};
-use crate::haproxy::read_files;
+use crate::haproxy::{ServerId, read_files};
 
 /// What was found, and what became of it.
 #[derive(Debug)]
@@ -55,6 +57,8 @@ struct Initiated {
     adoption: Adoption,
     /// Lines that were left alone, with why.
     left: Vec<(haproxy_cfg::Place, String)>,
+    /// What only a person can know, and should look at.
+    confirm: Vec<String>,
     /// Main entries of other hosts.
     others: Vec<String>,
     /// What HAProxy's files lack.
@@ -64,7 +68,25 @@ struct Initiated {
     /// Whether `pitstop.toml` is new.
     is_new: bool,
     /// What only a person can fill in there.
-    flaw: Option<config::ConfigError>,
+    gaps: Vec<Gap>,
+    /// What one that was there already lacks.
+    unlisted: Vec<Unlisted>,
+}
+
+/// Something that has to be filled in in `pitstop.toml`.
+#[derive(Debug)]
+struct Gap {
+    line: Option<usize>,
+    what: String,
+}
+
+/// Entries of an app that its `pitstop.toml` does not name.
+#[derive(Debug)]
+struct Unlisted {
+    app: Label,
+    /// Where they belong: `servers` or `backups`.
+    key: &'static str,
+    names: Vec<String>,
 }
 
 /// Writes `pitstop.toml` if there is none, and shows or makes the changes of HAProxy's files.
@@ -95,7 +117,7 @@ async fn initiate(arguments: &Arguments, options: &InitOptions) -> Result<Initia
         settings.create().map_err(Box::new)?.keep();
     }
     if let Some(settings) = settings {
-        initiated.flaw = config::parse(&arguments.config, &settings.text).err();
+        initiated.gaps = gaps(&arguments.config, &settings.text);
     }
     Ok(initiated)
 }
@@ -128,17 +150,49 @@ async fn find(
         let apps = apps.iter().map(|app| app.name.to_string()).collect();
         return Err(Box::new(InitError::OneUnit { apps }).into());
     }
-    let check_ports = match existing {
+    let mut check_ports = match existing {
         Some(settings) => as_configured(settings, &mut apps, &arguments.config).map_err(Box::new)?,
         None if options.socket_only => vec![CheckPort::Traffic; apps.len()],
         None => ports::choose(&config, &apps, options.check_port).await,
     };
-    let adoption = adopt(&config, &wanted(&apps, &check_ports), &options.socket);
+    let adoption = adopted(&config, &apps, &mut check_ports, &options.socket);
     left.extend(adoption.left.iter().map(|left| (left.place, left.why.clone())));
     left.extend(apps.iter().zip(&check_ports).filter_map(|(app, port)| answered(app, *port)));
     let changes = changes(&config, &adoption);
     let is_new = existing.is_none();
-    Ok(Initiated { config, apps, check_ports, adoption, left, others, changes, copies: None, is_new, flaw: None })
+    let confirm = match is_new {
+        true => apps.iter().zip(&check_ports).filter_map(|(app, port)| silent(app, *port)).collect(),
+        false => Vec::new(),
+    };
+    let mut initiated = Initiated {
+        config,
+        apps,
+        check_ports,
+        adoption,
+        left,
+        confirm,
+        others,
+        changes,
+        copies: None,
+        is_new,
+        gaps: Vec::new(),
+        unlisted: Vec::new(),
+    };
+    initiated.unlisted = existing.map(|settings| initiated.unlisted(settings)).unwrap_or_default();
+    Ok(initiated)
+}
+
+/// What only a person can fill in: all of it that is marked, or else the first that the configuration is refused for.
+fn gaps(path: &Path, text: &str) -> Vec<Gap> {
+    let Err(flaw) = config::parse(path, text) else { return Vec::new() };
+    let marked = |(line, text): (usize, &str)| {
+        Some(Gap { line: Some(line), what: text.strip_prefix(settings_file::FILL_IN)?.to_owned() })
+    };
+    let marked: Vec<_> = (1..).zip(text.lines()).filter_map(marked).collect();
+    match marked.is_empty() {
+        true => vec![Gap { line: flaw.position.map(|position| position.line), what: flaw.what }],
+        false => marked,
+    }
 }
 
 /// What is wrong whatever the files say.
@@ -191,6 +245,34 @@ fn as_configured(settings: &Settings, apps: &mut [HostApp], path: &Path) -> Resu
     Ok(ports)
 }
 
+/// What the apps' lines lack. Where a main entry can't be checked on the app's check port, the app gets no redirect: so none of its lines
+/// may be led to that port, for nothing would answer there.
+fn adopted(config: &Config, apps: &[HostApp], check_ports: &mut [CheckPort], socket: &str) -> Adoption {
+    let mut left = adopt(config, &wanted(apps, check_ports), socket).left;
+    for (app, check_port) in apps.iter().zip(check_ports.iter_mut()) {
+        let CheckPort::Own(port) = *check_port else { continue };
+        let missing = |main: &&host::Listed| !is_checked_at(config, main, port);
+        let places: Vec<_> = app.mains.iter().filter(missing).map(|main| main.server.place).collect();
+        let of_app = left.iter_mut().filter(|left| places.contains(&left.place));
+        for left in of_app {
+            left.why += &format!(": so the admin socket alone takes {} out", app.name);
+            *check_port = CheckPort::Traffic;
+        }
+    }
+    let mut adoption = adopt(config, &wanted(apps, check_ports), socket);
+    let places: Vec<_> = adoption.left.iter().map(|left| left.place).collect();
+    adoption.left.extend(left.into_iter().filter(|left| !places.contains(&left.place)));
+    adoption
+}
+
+/// Whether a redirect of this port takes the entry out as it stands.
+fn is_checked_at(config: &Config, main: &host::Listed, port: u16) -> bool {
+    let (server, settings) = (&main.server, &main.server.settings);
+    let backend = config.backend(main.id.backend.as_str());
+    let follows_port = backend.is_some_and(|backend| backend.settings.check_connect.is(&false));
+    follows_port && server.check_port.is(&Some(port)) && settings.addr.is(&None) && settings.track.is(&None)
+}
+
 fn wanted(apps: &[HostApp], ports: &[CheckPort]) -> Vec<Wanted> {
     let all = apps.iter().zip(ports).flat_map(|(app, port)| {
         app.mains.iter().map(|main| Wanted {
@@ -212,6 +294,16 @@ fn answered(app: &HostApp, port: CheckPort) -> Option<(haproxy_cfg::Place, Strin
         main.id
     );
     Some((main.server.place, why))
+}
+
+/// A check port that was there, and on which nothing answers now: whatever did there would be taken out of sight by the redirect.
+fn silent(app: &HostApp, port: CheckPort) -> Option<String> {
+    let CheckPort::Own(port) = port else { return None };
+    let main = app.mains.iter().find(|main| main.server.check_port.is(&Some(port)))?;
+    Some(format!(
+        "{} is checked on port {port} already, on which nothing answers here now. The redirect rests on that: if something is to answer          there (a page for checks that is down now), leave the redirect out: --socket-only",
+        main.id
+    ))
 }
 
 /// The files that lack something.
@@ -240,14 +332,12 @@ impl Initiated {
         Ok(Config::read(sources.collect(), &Environment::default())?)
     }
 
-    /// The check port of an app's redirect; `None` where a line that would have to name it was left alone.
+    /// The check port of an app's redirect; `None` where the admin socket alone takes it out.
     fn check_port(&self, app: usize) -> Option<u16> {
-        let (Some(app), Some(CheckPort::Own(port))) = (self.apps.get(app), self.check_ports.get(app)) else {
-            return None;
-        };
-        let is_left = |main: &host::Listed| self.adoption.left.iter().any(|left| left.place == main.server.place);
-        let is_there = |main: &host::Listed| main.server.check_port.is(&Some(*port));
-        app.mains.iter().all(|main| is_there(main) || !is_left(main)).then_some(*port)
+        match self.check_ports.get(app) {
+            Some(CheckPort::Own(port)) => Some(*port),
+            _ => None,
+        }
     }
 
     /// The new `pitstop.toml`.
@@ -265,13 +355,17 @@ impl Initiated {
                 Some(unit) => Some(unit.clone()),
                 None => unit::unit_at(app.listen).await,
             };
+            let check_port = self.check_port(number);
+            let (health, health_port) = health::health(&self.config, app, check_port.is_some());
             tables.push(AppTable {
                 app,
                 twins: self.twins(app),
-                check_port: self.check_port(number),
-                health: health::health(&self.config, app),
+                check_port,
+                health,
+                health_port,
                 unit,
                 is_alone: self.is_alone(app),
+                has_stand_in: self.has_stand_in(app),
             });
         }
         let files = options.from.iter().filter(|path| path.as_os_str() != "-");
@@ -296,15 +390,48 @@ impl Initiated {
         twins.map(|[backend, _, twin]| format!("{backend}/{twin}")).collect()
     }
 
+    /// The entries of the apps, those that are to be added among them, that an existing `pitstop.toml` does not name.
+    fn unlisted(&self, settings: &Settings) -> Vec<Unlisted> {
+        let mut all = Vec::new();
+        for app in &self.apps {
+            let Some(configured) = settings.apps.get(&app.name) else { continue };
+            let listed: Vec<_> =
+                configured.servers.iter().chain(&configured.backups).map(ServerId::to_string).collect();
+            let names = |listed: &[host::Listed]| listed.iter().map(|entry| entry.id.to_string()).collect::<Vec<_>>();
+            let backups = [names(&app.backups), self.twins(app)].concat();
+            for (key, names) in [("servers", names(&app.mains)), ("backups", backups)] {
+                let names: Vec<_> = names.into_iter().filter(|name| !listed.contains(name)).collect();
+                if !names.is_empty() {
+                    all.push(Unlisted { app: app.name.clone(), key, names });
+                }
+            }
+        }
+        all
+    }
+
+    /// The backends of an app.
+    fn backends(&self, app: &HostApp) -> impl Iterator<Item = &Proxy> {
+        let names: BTreeSet<_> = app.mains.iter().map(|main| main.id.backend.as_str().to_owned()).collect();
+        self.config.backends().filter(move |backend| backend.name.as_ref().is_some_and(|name| names.contains(name)))
+    }
+
     /// Whether a backend has no main entry but those of this app.
     fn is_alone(&self, app: &HostApp) -> bool {
-        app.mains.iter().any(|main| {
-            let backend = self.config.backend(main.id.backend.as_str());
-            let others = backend.into_iter().flat_map(|backend| backend.server_lines());
-            let is_own = |name: &str| {
-                app.mains.iter().any(|own| own.id.server.as_str() == name && own.id.backend == main.id.backend)
-            };
-            !others.filter(|server| !server.settings.backup.is(&true)).any(|server| !is_own(&server.name))
-        })
+        self.backends(app).any(|backend| is_alone_in(backend, app))
     }
+
+    /// Whether each backend in which it is alone has a backup entry that is none of this app's.
+    fn has_stand_in(&self, app: &HostApp) -> bool {
+        let is_own = |place| app.mains.iter().chain(&app.backups).any(|own| own.server.place == place);
+        let stands_in = |backup: &Server| backup.settings.backup.is(&true) && !is_own(backup.place);
+        self.backends(app)
+            .filter(|backend| is_alone_in(backend, app))
+            .all(|backend| backend.server_lines().any(|server| stands_in(&server)))
+    }
+}
+
+/// Whether a backend has no main entry but those of this app.
+fn is_alone_in(backend: &Proxy, app: &HostApp) -> bool {
+    let is_own = |place| app.mains.iter().any(|own| own.server.place == place);
+    backend.server_lines().all(|server| server.settings.backup.is(&true) || is_own(server.place))
 }

@@ -6,12 +6,18 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Gid, Mode, Uid};
+use rustix::fs::{CWD, Gid, Mode, RenameFlags, Uid, XattrFlags};
+use rustix::io::Errno;
 
 use super::InitError;
 
 /// So many files of one kind may stand beside another; somebody has to look at them before there are more.
 const MOST: u32 = 100;
+
+/// The extended attribute that is a file's access control list (acl(5)).
+const ACCESS_LIST: &str = "system.posix_acl_access";
+/// As long as an extended attribute can be, in bytes (xattr(7)).
+const LONGEST_LIST: usize = 64 * 1024;
 
 /// A new file, on disk. Removed on drop, with the folders that were made for it, unless it is kept.
 #[derive(Debug)]
@@ -108,17 +114,54 @@ fn be_alike(file: &File, like: &Path) -> io::Result<()> {
     if (user, group) != (rustix::process::geteuid(), rustix::process::getegid()) {
         rustix::fs::fchown(file, Some(user), Some(group))?;
     }
-    Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(metadata.mode() & 0o7777))?)
+    rustix::fs::fchmod(file, Mode::from_raw_mode(metadata.mode() & 0o7777))?;
+    // With one, the bits of the group say what all whom it names may do at most, and not what the group may: so it comes along, or the
+    // group would have the rights of all of them.
+    match access_list(like)? {
+        Some(list) => Ok(rustix::fs::fsetxattr(file, ACCESS_LIST, &list, XattrFlags::empty())?),
+        None => Ok(()),
+    }
 }
 
-/// Whole or not at all.
-fn create(path: &Path, content: &[u8], prepare: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let written = prepare(&file).and_then(|()| file.write_all(content)).and_then(|()| file.sync_all());
-    if written.is_err() {
-        let _ = fs::remove_file(path);
+/// The access control list of a file, as the kernel has it (acl(5)); `None` where it has none, or none can be had there.
+fn access_list(of: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut list = vec![0; LONGEST_LIST];
+    match rustix::fs::getxattr(of, ACCESS_LIST, list.as_mut_slice()) {
+        Ok(length) => {
+            list.truncate(length);
+            Ok(Some(list))
+        }
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+        Err(error) => Err(error.into()),
     }
-    written
+}
+
+/// Whole or not at all, whenever we end: written under another name, which becomes this one only where nobody has it. A file whose name
+/// does not end in `.cfg` is none of a folder's that HAProxy reads.
+fn create(path: &Path, content: &[u8], prepare: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".pitstop-part-{}", std::process::id()));
+    let part = path.with_file_name(name);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+    let written = prepare(&file).and_then(|()| file.write_all(content)).and_then(|()| file.sync_all());
+    let named = written.and_then(|()| name_it(&part, path));
+    if named.is_err() {
+        let _ = fs::remove_file(&part);
+    }
+    named
+}
+
+/// Gives a file its name, unless there is one of that name.
+fn name_it(part: &Path, path: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, part, CWD, path, RenameFlags::NOREPLACE) {
+        // Not every file system knows how.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            fs::hard_link(part, path)?;
+            fs::remove_file(part)
+        }
+        renamed => Ok(renamed?),
+    }
 }
 
 #[cfg(test)]
@@ -138,5 +181,40 @@ mod tests {
         // Somebody else's file is no new one.
         assert!(NewFile::at(&path, b"y", 0o600).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"x");
+    }
+
+    #[test]
+    fn a_file_has_its_name_only_once_it_is_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("file");
+        let nobody_sees_it = |_: &File| {
+            assert!(!path.exists());
+            Ok(())
+        };
+        create(&path, b"x", nobody_sees_it).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+        // One that came in between is not written over.
+        assert_eq!(create(&path, b"y", |_| Ok(())).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_access_control_list_comes_along() {
+        // In memory, where the kernel has lists whatever the disk is.
+        let root = tempfile::tempdir_in("/dev/shm").unwrap();
+        let like = root.path().join("file");
+        fs::write(&like, "x").unwrap();
+        // user::rw- user:1:rw- group::--- mask::rw- other::---
+        let entries = [(1_u16, 6_u16, u32::MAX), (2, 6, 1), (4, 0, u32::MAX), (16, 6, u32::MAX), (32, 0, u32::MAX)];
+        let mut list = 2_u32.to_le_bytes().to_vec();
+        for (tag, rights, whom) in entries {
+            list.extend([tag.to_le_bytes(), rights.to_le_bytes()].concat());
+            list.extend(whom.to_le_bytes());
+        }
+        rustix::fs::setxattr(&like, ACCESS_LIST, &list, XattrFlags::empty()).unwrap();
+        let new = NewFile::beside(&like, ".new", b"y").unwrap();
+        assert_eq!(access_list(new.path()).unwrap(), Some(list));
+        assert_eq!(fs::metadata(new.path()).unwrap().mode() & 0o777, 0o660);
     }
 }

@@ -40,6 +40,9 @@ fn found(initiated: &Initiated) {
         let at = initiated.config.document().describe(*place);
         printer::out(&format!("left alone: {}: {}", escape(&at), escape(why)));
     }
+    for what in &initiated.confirm {
+        printer::out(&format!("to confirm: {}", escape(what)));
+    }
     if !initiated.others.is_empty() {
         let others = escape(&initiated.others.join(", "));
         printer::out(&format!("of other hosts, each of which needs the same: {others}"));
@@ -93,6 +96,9 @@ pub(super) fn json(initiated: &Initiated, arguments: &Arguments, options: &InitO
     for (place, why) in &initiated.left {
         let at = initiated.config.document().describe(*place);
         printer::out(&json!({"event": "left_alone", "at": at, "why": why}).to_string());
+    }
+    for what in &initiated.confirm {
+        printer::out(&json!({"event": "to_confirm", "what": what}).to_string());
     }
     for change in &initiated.changes {
         let line = json!({"event": "diff", "file": change.path, "diff": diff(change)});

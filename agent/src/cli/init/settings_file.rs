@@ -1,7 +1,7 @@
 //! `pitstop.toml`, as it is written for what was found: commented, and accepted by `pitstop check` but for what only a person can say.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use haproxy_cfg::{Config, Place};
@@ -10,6 +10,9 @@ use super::health::{Health, HttpHealth};
 use super::host::HostApp;
 use crate::cli::args::ADMIN_SOCKET;
 use crate::haproxy::Address;
+
+/// How a line begins that says what only a person knows.
+pub(super) const FILL_IN: &str = "# FILL IN ";
 
 /// All that stands in the file.
 #[derive(Debug)]
@@ -30,10 +33,14 @@ pub(super) struct AppTable<'a> {
     pub(super) twins: Vec<String>,
     pub(super) check_port: Option<u16>,
     pub(super) health: Health,
+    /// The port on which that is asked.
+    pub(super) health_port: u16,
     /// The systemd unit, if it is known.
     pub(super) unit: Option<String>,
     /// Whether a backend has no other main entry.
     pub(super) is_alone: bool,
+    /// Whether backends in which it is alone have backup entries that are not its own: other hosts that take over.
+    pub(super) has_stand_in: bool,
 }
 
 impl SettingsFile<'_> {
@@ -57,7 +64,7 @@ impl SettingsFile<'_> {
         match &self.socket {
             Some(socket) => line(&format!("socket = {}", quoted(&socket.to_string()))),
             None => line(&format!(
-                "# Its socket of level admin is not plain to see in haproxy.cfg:\n# socket = {}",
+                "{FILL_IN}its socket of level admin, which is not plain to see in haproxy.cfg.\n# socket = {}",
                 quoted(ADMIN_SOCKET)
             )),
         }
@@ -91,16 +98,11 @@ impl SettingsFile<'_> {
         }
         service(table, line);
         self.ready(table, line);
-        if table.is_alone {
-            line(
-                "\n# It is the only server of a backend, so a restart is refused: nobody else would be up. Where that is wanted:",
-            );
-            line(&format!("# [apps.{}.guard]\n# min_up = 0", key(name.as_str())));
-        }
+        guard(table, line);
     }
 
     fn ready(&self, table: &AppTable<'_>, line: &mut impl FnMut(&str)) {
-        let reached = reached(table.app.listen);
+        let reached = reached(SocketAddr::new(table.app.listen.ip(), table.health_port));
         let describe = |place: &Place| one_line(&self.config.document().describe(*place));
         line("\n# What proves that it is healthy after a restart, before it gets a request.");
         line(&format!("[[apps.{}.ready]]", key(table.app.name.as_str())));
@@ -121,6 +123,25 @@ impl SettingsFile<'_> {
             }
         }
     }
+}
+
+fn guard(table: &AppTable<'_>, line: &mut impl FnMut(&str)) {
+    if !table.is_alone {
+        return;
+    }
+    let (says, setting) = match table.has_stand_in {
+        true => (
+            "# The only main entry of a backend, whose backup entries are others: they take over, and count as those who are up.",
+            "count_backups = true",
+        ),
+        false => (
+            "# It is the only server of a backend, so a restart is refused: nobody else would be up. Where that is wanted:",
+            "# min_up = 0",
+        ),
+    };
+    line(&format!("\n{says}"));
+    let comment = if table.has_stand_in { "" } else { "# " };
+    line(&format!("{comment}[apps.{}.guard]\n{setting}", key(table.app.name.as_str())));
 }
 
 fn redirect(table: &AppTable<'_>, port: u16, line: &mut impl FnMut(&str)) {
@@ -152,7 +173,7 @@ fn service(table: &AppTable<'_>, line: &mut impl FnMut(&str)) {
             line(&format!("systemd = {}", quoted(unit)));
         }
         None => {
-            line("# FILL IN who restarts the app: one of these.");
+            line(&format!("{FILL_IN}who restarts {}: one of these.", table.app.name));
             line(&format!("[apps.{}.service]", key(table.app.name.as_str())));
             line("# systemd = \"web.service\"");
             line("# pidfile = \"/run/web.pid\"                     # with: start = [\"/usr/bin/gunicorn\", \"…\"]");
@@ -205,18 +226,17 @@ fn one_line(text: &str) -> String {
 
 /// Where a balancer's socket is, for whoever is on its host; `None` where that can't be said.
 pub(super) fn address_of_socket(written: &str) -> Option<Address> {
-    let path = written.strip_prefix("unix@").unwrap_or(written);
-    if path.starts_with('/') {
-        return path.parse().ok();
+    match haproxy_cfg::Address::read(written) {
+        haproxy_cfg::Address::Path(path) if path.starts_with('/') => path.parse().ok(),
+        haproxy_cfg::Address::Network { host, port: Some(port) } => {
+            let ip: IpAddr = match host {
+                "" | "*" | "localhost" => Ipv4Addr::LOCALHOST.into(),
+                host => host.parse().ok()?,
+            };
+            Some(Address::Tcp(reached(SocketAddr::new(ip, port))))
+        }
+        _ => None,
     }
-    let text = ["ipv4@", "ipv6@", "tcp4@", "tcp6@", "tcp@"].iter().find_map(|family| written.strip_prefix(family));
-    let (host, port) = text.unwrap_or(written).rsplit_once(':')?;
-    let ip: IpAddr = match host.trim_start_matches('[').trim_end_matches(']') {
-        "" | "*" | "localhost" => Ipv4Addr::LOCALHOST.into(),
-        host => host.parse().ok()?,
-    };
-    let address = reached(SocketAddr::new(ip, port.parse().ok()?));
-    Path::new(written).is_relative().then_some(Address::Tcp(address))
 }
 
 #[cfg(test)]

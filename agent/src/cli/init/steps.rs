@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Initiated;
 use super::shell::word;
-use crate::cli::args::{ADMIN_SOCKET, Arguments, HAPROXY, HAPROXY_CFG, InitOptions};
+use crate::cli::args::{ADMIN_SOCKET, Arguments, HAPROXY, HAPROXY_CFG, InitOptions, STATE_DIR};
 use crate::config::DEFAULT_PATH;
 
 /// Something to type or to do.
@@ -16,12 +16,25 @@ pub(super) struct Step {
 
 /// In their order. The redirect comes before the reload: a check port that nothing answers on takes the main entry down.
 pub(super) fn steps(initiated: &Initiated, arguments: &Arguments, options: &InitOptions) -> Vec<Step> {
-    let pitstop = pitstop(&arguments.config);
+    let pitstop = pitstop(arguments);
     let mut steps = Vec::new();
     let mut step = |act: String, why: &str| steps.push(Step { act, why: why.to_owned() });
-    if let Some(flaw) = &initiated.flaw {
-        let line = flaw.position.as_ref().map(|position| format!(":{}", position.line)).unwrap_or_default();
-        step(format!("fill in {}{line}", arguments.config.display()), &flaw.what);
+    for gap in &initiated.gaps {
+        let line = gap.line.map(|line| format!(":{line}")).unwrap_or_default();
+        step(format!("fill in {}{line}", arguments.config.display()), &gap.what);
+    }
+    for unlisted in &initiated.unlisted {
+        let names: Vec<_> = unlisted.names.iter().map(|name| format!("\"{name}\"")).collect();
+        step(
+            format!(
+                "add {} to `{}` of [apps.{}] in {}",
+                names.join(", "),
+                unlisted.key,
+                unlisted.app,
+                arguments.config.display()
+            ),
+            "or requests come to the app by it while it is out",
+        );
     }
     let is_written = initiated.copies.is_some();
     if !initiated.changes.is_empty() && !is_written {
@@ -39,13 +52,16 @@ pub(super) fn steps(initiated: &Initiated, arguments: &Arguments, options: &Init
             step(format!("{pitstop} in {}", app.name), &why);
         }
     }
-    if !initiated.changes.is_empty() {
-        step(
-            "systemctl reload haproxy".to_owned(),
-            "or however it is reloaded here; where clients keep their connections, `option idle-close-on-response` (after 2.2) keeps any \
-             reload from closing one on which a request is just coming",
-        );
-    }
+    step(
+        "systemctl reload haproxy".to_owned(),
+        match initiated.changes.is_empty() {
+            true => "if that has not been done since its files were changed, for HAProxy goes by what it has read",
+            false => {
+                "or however it is reloaded here; where clients keep their connections, `option idle-close-on-response` (after 2.2) \
+                 keeps any reload from closing one on which a request is just coming"
+            }
+        },
+    );
     step(format!("{pitstop} check"), "says whether anything stands in the way of a restart, and touches nothing");
     if let Some(app) = initiated.apps.first() {
         step(format!("{pitstop} restart {}", app.name), "the first pit stop");
@@ -70,6 +86,13 @@ fn given(options: &InitOptions) -> String {
     given
 }
 
-fn pitstop(config: &Path) -> String {
-    if config == Path::new(DEFAULT_PATH) { "pitstop".to_owned() } else { format!("pitstop --config {}", word(config)) }
+fn pitstop(arguments: &Arguments) -> String {
+    let mut pitstop = "pitstop".to_owned();
+    if arguments.config != Path::new(DEFAULT_PATH) {
+        pitstop += &format!(" --config {}", word(&arguments.config));
+    }
+    if arguments.state_dir != Path::new(STATE_DIR) {
+        pitstop += &format!(" --state-dir {}", word(&arguments.state_dir));
+    }
+    pitstop
 }
