@@ -10,7 +10,7 @@ use super::configs::Configs;
 use super::fault::chain;
 use super::preflight::Finding;
 use crate::config::settings::App;
-use crate::haproxy::{Kinds, ServerState, StatRow, StatScope};
+use crate::haproxy::{ServerState, StatRow};
 use crate::rotation::RotationError;
 use crate::rotation::admin::Admin;
 
@@ -38,13 +38,7 @@ impl Engine<'_> {
 /// Each of the app's entries as it runs.
 async fn look(balancer: &mut Admin) -> Result<Vec<(ServerState, StatRow)>, RotationError> {
     let states = balancer.states().await?;
-    let mut backends: Vec<u32> = states.iter().map(|state| state.backend_id).collect();
-    backends.sort_unstable();
-    backends.dedup();
-    let mut rows = Vec::new();
-    for backend in backends {
-        rows.extend(balancer.rows(StatScope::Proxy(backend), Kinds::SERVERS).await?);
-    }
+    let rows = balancer.rows_of_backends(&states).await?.concat();
     let row = |state: ServerState| {
         let row = rows.iter().find(|row| row.is(&state.id))?.clone();
         Some((state, row))

@@ -68,8 +68,8 @@ impl Engine<'_> {
         let balancer = self.app.balancers.iter().find(|known| known.name.as_str() == balancer)?;
         let Some(Address::Unix(path)) = &balancer.socket else { return None };
         let sockets = config.global().sockets.iter().filter_map(|socket| socket.address.known());
-        let is_in_files =
-            sockets.map(|address| address.strip_prefix("unix@").unwrap_or(address)).any(|of| Path::new(of) == path);
+        let is_path = |address: &str| matches!(haproxy_cfg::Address::read(address), haproxy_cfg::Address::Path(of) if Path::new(of) == path);
+        let is_in_files = sockets.into_iter().any(|address| is_path(address));
         let what = format!(
             "balancer {} was not asked: nobody serves {}, which its files have, so HAProxy does not run or has not read them yet",
             balancer.name,

@@ -179,15 +179,18 @@ impl Admin {
     /// How many servers are up in each backend of the app's entries.
     pub async fn count_up(&self, states: &[ServerState]) -> Result<Vec<Count>, RotationError> {
         let own: Vec<ServerId> = states.iter().map(|state| state.id.clone()).collect();
-        let mut backends: Vec<u32> = states.iter().map(|state| state.backend_id).collect();
-        backends.sort_unstable();
-        backends.dedup();
-        let mut counts = Vec::new();
+        let rows = self.rows_of_backends(states).await?;
+        Ok(rows.iter().map(|rows| Count::of(rows, &own)).collect())
+    }
+
+    /// The rows of all servers of each backend that has one of these.
+    pub async fn rows_of_backends(&self, states: &[ServerState]) -> Result<Vec<Vec<StatRow>>, RotationError> {
+        let backends: BTreeSet<u32> = states.iter().map(|state| state.backend_id).collect();
+        let mut rows = Vec::new();
         for backend in backends {
-            let rows = self.rows(StatScope::Proxy(backend), Kinds::SERVERS).await?;
-            counts.push(Count::of(&rows, &own));
+            rows.push(self.rows(StatScope::Proxy(backend), Kinds::SERVERS).await?);
         }
-        Ok(counts)
+        Ok(rows)
     }
 
     /// As [`count_up`](Self::count_up), by the states of this moment.
