@@ -13,11 +13,10 @@ use crate::inside::Report;
 /// How often a line is written where nothing can be drawn again.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// One in so many points may be one that no run came to, and [`FEW`] of a small sample: on a busy machine the run that is recorded waits more
-/// often than those that follow.
+/// One in so many points may be one that no run came to, and [`FEW`] of a small sample.
 const MOST: usize = 33;
 
-const FEW: usize = 4;
+const FEW: usize = 2;
 
 /// The points of one step.
 #[derive(Default)]
