@@ -12,6 +12,7 @@
 //! | [`real_app`] | gunicorn and nginx |
 //! | [`load`] | steady load (`testload`) in which every request is checked |
 //! | [`pitstop`] | the built `pitstop`, run from outside |
+//! | [`relay`] | a socket before that of HAProxy, which hears what pitstop says |
 //! | [`ssh`] | logins over the network, and a server for them |
 //! | [`request`] | one request or one held connection, followed closely |
 //! | [`content`] | what the apps answer and the clients expect |
@@ -39,6 +40,7 @@ pub mod machine;
 pub mod netns;
 pub mod pitstop;
 pub mod real_app;
+pub mod relay;
 pub mod request;
 pub mod sandbox;
 pub mod ssh;

@@ -9,14 +9,12 @@
 )]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
 use std::process::{Child, Stdio};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use integration::pitstop::Outcome;
+use integration::relay::Relay;
 use integration::request::Pending;
 use integration::wait;
 use integration::world::World;
@@ -139,17 +137,13 @@ fn a_terminal_that_goes_away_during_the_drain_undoes() {
 #[test]
 fn an_interrupt_while_an_act_is_under_way_undoes_that_act_too() {
     let world = World::builder().start();
-    let behind = world.haproxy.socket();
-    let before = world.haproxy.folder().join("slow.sock");
-    let listener = UnixListener::bind(&before).unwrap();
     let (heard, drains) = mpsc::channel();
-    std::thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let (behind, heard) = (behind.clone(), heard.clone());
-            std::thread::spawn(move || slowly(client, &behind, &heard));
+    Relay::before_haproxy(&world, move |line| {
+        if line.contains("state drain") {
+            heard.send(()).ok();
+            std::thread::sleep(SLOW);
         }
     });
-    world.pitstop.replace(world.haproxy.socket().to_str().unwrap(), before.to_str().unwrap());
     let run = world.pitstop.start(&["restart", "webA"]);
     drains.recv_timeout(SOON).unwrap();
     run.signal(Signal::SIGINT);
@@ -159,21 +153,6 @@ fn an_interrupt_while_an_act_is_under_way_undoes_that_act_too() {
 }
 
 const SLOW: Duration = Duration::from_millis(800);
-
-/// One line to HAProxy and its answer back; a drain takes its time.
-fn slowly(mut client: UnixStream, behind: &Path, heard: &Sender<()>) -> Option<()> {
-    let mut line = String::new();
-    BufReader::new(&client).read_line(&mut line).ok()?;
-    if line.contains("state drain") {
-        heard.send(()).ok()?;
-        std::thread::sleep(SLOW);
-    }
-    let mut haproxy = UnixStream::connect(behind).ok()?;
-    haproxy.write_all(line.as_bytes()).ok()?;
-    let mut answer = Vec::new();
-    haproxy.read_to_end(&mut answer).ok()?;
-    client.write_all(&answer).ok()
-}
 
 #[test]
 fn a_reader_that_stalls_does_not_hold_up_a_run() {

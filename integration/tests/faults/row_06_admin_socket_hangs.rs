@@ -2,17 +2,13 @@
 //!
 //! Pitstop talks through a relay that suspends HAProxy's worker right before it hands a certain command on.
 
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::Shutdown;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::thread;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use integration::haproxy::Version;
 use integration::load::Load;
 use integration::pitstop::{Outcome, Run};
+use integration::relay::Relay;
 use integration::request::Held;
 use integration::wait;
 use integration::world::World;
@@ -35,9 +31,16 @@ impl Scene {
     fn new(hangs_at: &'static str) -> Self {
         let world = World::builder().version(Version::Bed("3.2")).pitstop_line("hold = \"0s\"").start();
         let worker = Pid::from_raw(world.haproxy.pid().unwrap());
-        let relay = world.haproxy.folder().join("relay.sock");
-        let hung = start_relay(&relay, world.haproxy.socket(), worker, hangs_at);
-        world.pitstop.replace(world.haproxy.socket().to_str().unwrap(), relay.to_str().unwrap());
+        let (hangs, hung) = mpsc::channel();
+        let hangs = Mutex::new(Some(hangs));
+        Relay::before_haproxy(&world, move |line| {
+            if line.contains(hangs_at)
+                && let Some(hangs) = hangs.lock().unwrap().take()
+            {
+                suspend(worker);
+                hangs.send(()).ok();
+            }
+        });
         Self { world, worker, hung }
     }
 
@@ -89,48 +92,6 @@ impl Drop for Scene {
         // What is suspended does not hear a TERM.
         kill(self.worker, Signal::SIGCONT).ok();
     }
-}
-
-fn start_relay(path: &Path, socket: PathBuf, worker: Pid, hangs_at: &'static str) -> mpsc::Receiver<()> {
-    let listener = UnixListener::bind(path).unwrap();
-    let (hangs, hung) = mpsc::channel();
-    thread::spawn(move || {
-        let mut hangs = Some(hangs);
-        for client in listener.incoming().map_while(Result::ok) {
-            let mut client = BufReader::new(client);
-            let mut line = String::new();
-            if client.read_line(&mut line).is_err() {
-                continue;
-            }
-            if line.contains(hangs_at)
-                && let Some(hangs) = hangs.take()
-            {
-                suspend(worker);
-                hangs.send(()).ok();
-            }
-            let server = UnixStream::connect(&socket).and_then(|mut server| {
-                server.write_all(line.as_bytes())?;
-                Ok(server)
-            });
-            // A failure here is HAProxy's end, of which the client hears by its own connection's.
-            server.and_then(|server| join(client.into_inner(), server)).ok();
-        }
-    });
-    hung
-}
-
-/// Hands on what comes back, and the end of either side to the other.
-fn join(client: UnixStream, server: UnixStream) -> io::Result<()> {
-    let (mut from_client, to_server) = (client.try_clone()?, server.try_clone()?);
-    thread::spawn(move || {
-        io::copy(&mut from_client, &mut io::sink()).ok();
-        to_server.shutdown(Shutdown::Both).ok();
-    });
-    thread::spawn(move || {
-        io::copy(&mut &server, &mut &client).ok();
-        client.shutdown(Shutdown::Both).ok();
-    });
-    Ok(())
 }
 
 /// Returns once none of its threads runs any more.

@@ -1,13 +1,11 @@
 //! Names with `;`, newline, blanks and control characters: refused where the configuration is read, before HAProxy or
 //! iptables hear of anything; and what may hold any text is never a part of a command line.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use integration::relay::Relay;
 use integration::world::{Redirects, World};
-use tempfile::TempDir;
 
 use crate::scene::{Scene, Touchables};
 
@@ -32,7 +30,7 @@ const HOSTILE: [&str; 12] = [
 fn places(scene: &Scene, recorder: &Recorder) -> Vec<(String, String)> {
     let service =
         format!("pidfile = {:?}\nstart = {:?}", scene.world.apps[0].pidfile(), scene.world.apps[0].start_command());
-    let socket = format!("socket = {:?}", recorder.path);
+    let socket = format!("socket = {:?}", recorder.relay.path());
     let places = [
         ("\"srvs/webA\"", "\"srvs/webA@\""),
         ("\"srvs/webA\"", "\"srvs@/webA\""),
@@ -63,48 +61,24 @@ fn in_toml(text: &str) -> String {
     text.chars().map(|character| format!("\\U{:08X}", u32::from(character))).collect()
 }
 
-/// A socket before that of HAProxy, which notes each line that comes.
+/// What is said to HAProxy.
 struct Recorder {
     lines: Arc<Mutex<Vec<String>>>,
-    path: PathBuf,
-    _folder: TempDir,
+    relay: Relay,
 }
 
 impl Recorder {
-    /// From now on it stands where pitstop looks for HAProxy.
     fn before_haproxy(scene: &Scene) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("recorder.sock");
-        let behind = scene.world.haproxy.socket();
-        scene.world.pitstop.replace(behind.to_str().unwrap(), path.to_str().unwrap());
-        let listener = UnixListener::bind(&path).unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&lines);
-        std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let (behind, noted) = (behind.clone(), Arc::clone(&noted));
-                std::thread::spawn(move || pass_on(client, &behind, &noted));
-            }
-        });
-        Self { lines, path, _folder: folder }
+        let relay = Relay::before_haproxy(&scene.world, move |line| noted.lock().unwrap().push(line.to_owned()));
+        Self { lines, relay }
     }
 
     fn commands(&self) -> Vec<String> {
         let lines = self.lines.lock().unwrap();
         lines.iter().flat_map(|line| line.trim_end().split(';')).map(|command| command.trim().to_owned()).collect()
     }
-}
-
-/// One line to HAProxy, and its answer back.
-fn pass_on(mut client: UnixStream, behind: &Path, noted: &Mutex<Vec<String>>) -> Option<()> {
-    let mut line = String::new();
-    BufReader::new(&client).read_line(&mut line).ok()?;
-    noted.lock().unwrap().push(line.clone());
-    let mut haproxy = UnixStream::connect(behind).ok()?;
-    haproxy.write_all(line.as_bytes()).ok()?;
-    let mut answer = Vec::new();
-    haproxy.read_to_end(&mut answer).ok()?;
-    client.write_all(&answer).ok()
 }
 
 #[test]
@@ -130,7 +104,7 @@ fn row_24_hostile_names_in_the_configuration_reach_neither_haproxy_nor_iptables(
             }
         }
     }
-    assert_eq!(recorder.commands(), Vec::<String>::new(), "nobody has spoken to {}", recorder.path.display());
+    assert_eq!(recorder.commands(), Vec::<String>::new(), "nobody has spoken to {}", recorder.relay.path().display());
     before.assert_untouched(&scene.world);
     assert!(!Path::new("/tmp/pitstop-test-injected").exists());
     scene.assert_nothing_failed();

@@ -1,0 +1,60 @@
+//! A socket before that of HAProxy, through which pitstop speaks to it.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use crate::world::World;
+
+/// Stands where pitstop looks for HAProxy.
+#[derive(Debug)]
+pub struct Relay {
+    path: PathBuf,
+}
+
+impl Relay {
+    /// From now on pitstop's configuration names it in place of the world's first HAProxy. `at_line` hears each line before HAProxy
+    /// does; what it returns is dropped once the answer has been handed back.
+    pub fn before_haproxy<T>(world: &World, at_line: impl Fn(&str) -> T + Send + Sync + 'static) -> Self {
+        let path = world.haproxy.folder().join("relay.sock");
+        let behind = world.haproxy.socket();
+        let listener = UnixListener::bind(&path).unwrap();
+        world.pitstop.replace(behind.to_str().unwrap(), path.to_str().unwrap());
+        let at_line = Arc::new(at_line);
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let (behind, at_line) = (behind.clone(), Arc::clone(&at_line));
+                // A failure is an end of HAProxy's or of pitstop's, of which the other hears by the end of its connection.
+                thread::spawn(move || hand_on(client, &behind, &*at_line).ok());
+            }
+        });
+        Self { path }
+    }
+
+    /// What pitstop's configuration names.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Hands on one line and its answer, and the end of either side to the other.
+fn hand_on<T>(client: UnixStream, behind: &Path, at_line: &impl Fn(&str) -> T) -> io::Result<()> {
+    let mut client = BufReader::new(client);
+    let mut line = String::new();
+    client.read_line(&mut line)?;
+    let mut client = client.into_inner();
+    let _until_answered = at_line(&line);
+    let mut haproxy = UnixStream::connect(behind)?;
+    haproxy.write_all(line.as_bytes())?;
+    let (mut from_client, to_haproxy) = (client.try_clone()?, haproxy.try_clone()?);
+    thread::spawn(move || {
+        io::copy(&mut from_client, &mut io::sink()).ok();
+        to_haproxy.shutdown(Shutdown::Both).ok();
+    });
+    let answered = io::copy(&mut haproxy, &mut client);
+    client.shutdown(Shutdown::Both).ok();
+    answered.map(drop)
+}
