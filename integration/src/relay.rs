@@ -4,10 +4,15 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use crate::world::World;
+
+/// Longer than a run takes to come to any of its lines.
+const SOON: Duration = Duration::from_secs(30);
 
 /// Stands where pitstop looks for HAProxy.
 #[derive(Debug)]
@@ -34,9 +39,43 @@ impl Relay {
         Self { path }
     }
 
+    /// Holds the first line of which this is so until [`Line::hand_on`].
+    pub fn holding(world: &World, is_it: impl Fn(&str) -> bool + Send + Sync + 'static) -> Line {
+        let (comes, came) = mpsc::channel();
+        let (hand_on, handed_on) = mpsc::channel();
+        let to_hold = Mutex::new(Some((comes, handed_on)));
+        Self::before_haproxy(world, move |line| {
+            let held = is_it(line).then(|| to_hold.lock().unwrap().take()).flatten();
+            if let Some((comes, handed_on)) = held {
+                comes.send(()).ok();
+                handed_on.recv().ok();
+            }
+        });
+        Line { came, hand_on }
+    }
+
     /// What pitstop's configuration names.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// One line that HAProxy has not heard yet.
+#[derive(Debug)]
+pub struct Line {
+    came: Receiver<()>,
+    hand_on: Sender<()>,
+}
+
+impl Line {
+    /// Waits until pitstop has sent it.
+    pub fn wait(&self) {
+        self.came.recv_timeout(SOON).expect("pitstop sends the line");
+    }
+
+    /// Lets HAProxy hear it.
+    pub fn hand_on(self) {
+        self.hand_on.send(()).ok();
     }
 }
 

@@ -9,9 +9,11 @@
 )]
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use integration::load::{Load, Summary};
+use integration::relay::Relay;
 use integration::wait;
 use integration::world::{Builder, World};
 
@@ -97,6 +99,30 @@ fn an_app_that_dies_soon_after_its_put_back_is_taken_out_again() {
     outcome.assert_code(6).assert_says(&["webA is OUT of rotation", "died"]);
     assert!(scene.is_out());
     assert!(scene.alerts.exists());
+}
+
+/// Its checks go to a port that nobody serves, and HAProxy takes it down before pitstop could see it UP.
+#[test]
+fn an_app_that_a_check_takes_down_at_once_is_taken_out_again_at_once() {
+    let world = World::builder().server_words("fall 1").check_interval(Duration::from_millis(100)).start();
+    world.pitstop.run(&["out", "webA"]).assert_code(0);
+    for server in world.servers(0) {
+        world.haproxy.command(&format!("set server {server} check-port 9"));
+    }
+    let ready = AtomicBool::new(false);
+    let next_poll = Relay::holding(&world, move |line| {
+        ready.fetch_or(line.contains("state ready"), Ordering::Relaxed) && line.contains("show stat")
+    });
+    let begun = Instant::now();
+    let run = world.pitstop.start(&["in", "webA"]);
+    next_poll.wait();
+    for server in world.servers(0) {
+        world.haproxy.wait_for_status(&server, "DOWN", SOON);
+    }
+    next_poll.hand_on();
+    run.wait().assert_code(6).assert_says(&["HAProxy's own check of srvs/webA on lb1 fails (L4CON)"]);
+    // What has never been up is given a minute to earn it.
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
 }
 
 #[test]

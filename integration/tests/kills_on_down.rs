@@ -9,8 +9,8 @@
 )]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -110,25 +110,14 @@ fn nothing_is_killed_with_a_redirect_as_well() {
 #[test]
 fn what_is_asked_right_before_the_last_look_is_waited_for() {
     let world = World::builder().server_words("on-marked-down shutdown-sessions").start();
-    let (looks, look) = mpsc::channel();
-    let (go_on, going_on) = mpsc::channel();
-    let going_on = std::sync::Mutex::new(Some(going_on));
-    Relay::before_haproxy(&world, move |line| {
-        // All entries are polled at once, and `-1` are all of a backend; each is looked at by itself right before its `maint`.
-        if line.matches("show stat").count() == 1
-            && !line.contains("-1")
-            && let Some(going_on) = going_on.lock().unwrap().take()
-        {
-            looks.send(()).unwrap();
-            going_on.recv().unwrap();
-        }
-    });
+    // All entries are polled at once, and `-1` are all of a backend; each is looked at by itself right before its `maint`.
+    let look = Relay::holding(&world, |line| line.matches("show stat").count() == 1 && !line.contains("-1"));
     let old = world.apps[0].pid().unwrap();
     let run = world.pitstop.start(&["restart", "webA"]);
-    look.recv_timeout(SOON).unwrap();
+    look.wait();
     let request = Pending::work(world.frontend(), Duration::from_secs(1), Some("SERVER=A"));
     wait::until("it is in flight", SOON, || (world.haproxy.in_flight("srvs/webA") > 0).then_some(()));
-    go_on.send(()).unwrap();
+    look.hand_on();
     run.wait().assert_code(0);
     assert_eq!(request.assert_answered().pid, old);
     assert_ne!(world.apps[0].pid(), Some(old));

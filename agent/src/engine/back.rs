@@ -191,7 +191,7 @@ impl Engine<'_> {
             for row in poll.rows.iter().filter(|row| balancer.watches(row)) {
                 let place = format!("{}/{} on {}", row.proxy, row.server, balancer.name());
                 let is_down = matches!(row.status, Status::Down(_) | Status::DownByAgent);
-                if is_down && seen_up.contains(&place) {
+                if is_down && (seen_up.contains(&place) || balancer.has_gone_down(row, poll.info.pid)) {
                     let why = row.check_status.trim_start_matches("* ");
                     return Checks::Failed(format!("HAProxy's own check of {place} fails ({why})"));
                 } else if is_down {

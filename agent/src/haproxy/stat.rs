@@ -53,6 +53,8 @@ pub struct StatRow {
     pub cli_abrt: u64,
     /// `srv_abrt`: transfers that the server broke off.
     pub srv_abrt: u64,
+    /// `chkdown`: how often a check took it from UP to DOWN; `maint` and `drain` do not count.
+    pub chkdown: u64,
     /// `lastchg`: seconds since it was last UP or DOWN.
     pub lastchg: Option<u64>,
     /// `check_status`, as in `L7OK`, or `* L7OK` while a check runs; empty without checks and in maintenance.
@@ -151,6 +153,7 @@ impl StatRow {
             hrsp_5xx: cells.counter("hrsp_5xx"),
             cli_abrt: cells.counter("cli_abrt"),
             srv_abrt: cells.counter("srv_abrt"),
+            chkdown: cells.counter("chkdown"),
             lastchg: cells.value("lastchg"),
             check_status: cells.owned("check_status").unwrap_or_default(),
             check_health: cells.value("check_health"),

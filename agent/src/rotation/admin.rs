@@ -53,6 +53,8 @@ struct Entry {
     found: Option<Found>,
     /// Whether a run that died has put it in maintenance already: `drain` would let those who stick come back.
     out_already: bool,
+    /// How often checks had taken it down when it was put back, by the count of the process with this id.
+    downs: Option<(u32, u64)>,
 }
 
 impl Admin {
@@ -66,6 +68,7 @@ impl Admin {
                 ids: (0, 0),
                 found: None,
                 out_already: false,
+                downs: None,
             }
         };
         let mains = app.servers.iter().map(entry(false));

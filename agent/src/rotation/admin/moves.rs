@@ -171,6 +171,20 @@ impl Admin {
         }
     }
 
+    /// Counts for [`has_gone_down`](Self::has_gone_down), where `ready` is about to make an entry UP.
+    async fn count_downs(&mut self) {
+        // Who can't be asked now is not counted on: then only what is seen to be UP first can be seen to have failed.
+        let poll = self.poll_once().await.ok().filter(|poll| self.are_ours(&poll.rows));
+        let is_up_at_once =
+            |order: &Order| matches!(order, Order::Act(Act::SetState { state: AdminAction::Ready, .. }));
+        let at_once: Vec<bool> =
+            self.entries.iter().map(|entry| self.acts_on(entry, Move::PutBack).iter().any(is_up_at_once)).collect();
+        for (index, (entry, at_once)) in self.entries.iter_mut().zip(at_once).enumerate() {
+            let counted = poll.as_ref().and_then(|poll| Some((poll.info.pid, poll.rows.get(index)?.chkdown)));
+            entry.downs = counted.filter(|_| at_once);
+        }
+    }
+
     async fn obey(&mut self, order: &Order) -> Result<(), RotationError> {
         self.touched = true;
         match order {
@@ -238,6 +252,9 @@ impl Rotation for Admin {
         };
         if step == Move::Restore && !self.touched {
             return Ok(());
+        }
+        if step == Move::PutBack {
+            self.count_downs().await;
         }
         loop {
             let mut refused = None;

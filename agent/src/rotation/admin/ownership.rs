@@ -119,4 +119,12 @@ impl Admin {
             entry.is_ours() && !entry.was_draining() && entry.found.as_ref().is_some_and(|found| found.checked)
         })
     }
+
+    /// Whether a check has taken this row's server down since it was put back and was UP by that, by the count of the process that
+    /// answered. False where that can't be told, as after a reload.
+    pub fn has_gone_down(&self, row: &StatRow, pid: u32) -> bool {
+        let entry = self.entries.iter().find(|entry| row.is(&entry.server));
+        let before = entry.and_then(|entry| entry.downs).filter(|(counted_by, _)| *counted_by == pid);
+        before.is_some_and(|(_, downs)| row.chkdown > downs)
+    }
 }
