@@ -119,7 +119,7 @@ impl Reader {
                 return Some(());
             }
         };
-        let data = String::from_utf8(data).unwrap_or_else(|_| "binary".to_owned());
+        let data = text(&data);
         if link.ends_with("/claim") {
             call.begins = Some(step(&data).unwrap_or("claim").to_owned());
         }
@@ -143,12 +143,17 @@ impl Reader {
         self.names.plain(&until_nul(&bytes))
     }
 
-    /// The path, then the arguments, which end with a null pointer, without the program's own name.
+    /// The path, then after `: ` the arguments, which end with a null pointer, without the program's own name. An option of one letter keeps
+    /// its dash: it says what is asked for.
     fn program(&self, [path, arguments, _]: [u64; 3]) -> String {
         let pointers = self.memory(arguments, ARGUMENTS * 8);
         let pointers = pointers.chunks_exact(8).filter_map(|bytes| bytes.try_into().ok()).map(u64::from_ne_bytes);
-        let words = pointers.take_while(|pointer| *pointer != 0).skip(1).map(|pointer| self.path(pointer));
-        std::iter::once(self.path(path)).chain(words).collect::<Vec<_>>().join(" ")
+        let words = pointers.take_while(|pointer| *pointer != 0).skip(1).map(|pointer| {
+            let argument = until_nul(&self.memory(pointer, 256));
+            let is_option = argument.len() == 2 && argument.starts_with('-');
+            if is_option { argument } else { self.names.plain(&argument) }
+        });
+        format!("{}: {}", self.path(path), words.collect::<Vec<_>>().join(" "))
     }
 
     /// struct iovec: address and length.
@@ -183,6 +188,18 @@ fn until_nul(bytes: &[u8]) -> String {
     String::from_utf8_lossy(text).into_owned()
 }
 
+/// What is text, or the words in what is binary. A netlink message has its sequence number, which is a time, and its sender's
+/// process id in it: four bytes each, of which no three in a row are letters.
+fn text(data: &[u8]) -> String {
+    match std::str::from_utf8(data) {
+        Ok(text) if !data.contains(&0) => text.to_owned(),
+        _ => {
+            let words = data.split(|byte| !byte.is_ascii_alphabetic()).filter(|word| word.len() >= 3);
+            words.map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ")
+        }
+    }
+}
+
 /// The step that a claim's record names.
 fn step(claim: &str) -> Option<&str> {
     let (_, rest) = claim.split_once("\"step\":\"")?;
@@ -207,5 +224,24 @@ impl Names {
         let may_be_figures = |word: &str| word.bytes().all(|byte| byte.is_ascii_hexdigit());
         let words = text.split(separator).filter(|word| !may_be_figures(word) && !has_figures(word));
         words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+
+    #[test]
+    fn a_netlink_message_reads_the_same_at_any_time_and_from_any_process() {
+        let message = |sequence: u32, port: u32| {
+            let header =
+                [28_u32.to_ne_bytes(), 0x0005_0a01_u32.to_ne_bytes(), sequence.to_ne_bytes(), port.to_ne_bytes()];
+            [&header.concat()[..], b"\x02\0\0\0\x08\0\x01\0nat\0"].concat()
+        };
+        // Bytes that are UTF-8 by chance, bytes that are not, and letters at their ends.
+        for (sequence, port) in [(0x6920_4d41, 0x0041), (0x69ff_fe80, 0x3f_4142), (0x6a61_0062, 0x00c3_2800)] {
+            assert_eq!(text(&message(sequence, port)), "nat");
+        }
+        assert_eq!(text(b"show info;show stat\n"), "show info;show stat\n");
     }
 }

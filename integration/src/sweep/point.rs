@@ -1,6 +1,6 @@
 //! Where a run is killed, and which of all calls are taken for that.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -8,10 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::call::Call;
 use super::tracer::{Verdict, Whose};
 
+/// What a child that only asks has among its words: `iptables -S`, `iptables --version`, `nft list ruleset`.
+const ASKS: [&str; 3] = ["-S", "version", "list"];
+
 /// One call of a run, found again in another run of the same kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Point {
-    /// The step, with its turn where it is not the first; or the child.
+    /// The step, with its turn where it is not the first; or the child, as [`Children`] names it.
     pub step: String,
     /// Which of the step's points, from 1.
     pub number: usize,
@@ -37,8 +40,7 @@ pub struct Place {
     /// How often each step was begun.
     begun: HashMap<String, usize>,
     seen: HashMap<(String, String), usize>,
-    /// What each child runs, with its arguments.
-    programs: HashMap<usize, String>,
+    children: Children,
 }
 
 impl Place {
@@ -49,7 +51,7 @@ impl Place {
             step: "preflight".to_owned(),
             begun: HashMap::new(),
             seen: HashMap::new(),
-            programs: HashMap::new(),
+            children: Children::default(),
         }
     }
 
@@ -61,16 +63,63 @@ impl Place {
             self.step = if *turn > 1 { format!("{step}#{turn}") } else { step.clone() };
         }
         if call.name == "execve" {
-            self.programs.insert(child, call.subject.clone());
+            self.children.begins(child, &call.subject);
         }
         let step = match self.whose {
             Whose::Own | Whose::Both if child == 0 => self.step.clone(),
-            _ => format!("child-{child}"),
+            _ => self.children.name(child),
         };
         let call = format!("{} {}", call.name, call.subject).trim().to_owned();
         let turn = self.seen.entry((step.clone(), call.clone())).or_default();
         *turn += 1;
         (step, call, *turn)
+    }
+}
+
+/// The children of a run, by names that are the same in every run, however often it asks the same: how many children have changed
+/// something before, the program with the command among its options, and the turn where it is not the first.
+#[derive(Debug, Default)]
+struct Children {
+    changes: usize,
+    turns: HashMap<String, usize>,
+    /// What each runs, with its arguments, and its name.
+    known: HashMap<usize, (String, String)>,
+    /// The names of those that asked what two before them had asked since the last change; how many there are differs from run to run.
+    asked_often: HashSet<String>,
+}
+
+impl Children {
+    /// A child becomes a program, be it by way of another.
+    fn begins(&mut self, child: usize, words: &str) {
+        if let Some((known, _)) = self.known.get_mut(&child) {
+            words.clone_into(known);
+            return;
+        }
+        let (path, arguments) = words.split_once(':').unwrap_or((words, ""));
+        let program = path.split(' ').next_back().unwrap_or_default();
+        let asks = arguments.split(' ').any(|word| ASKS.contains(&word));
+        // Those of iptables(8) are capital letters.
+        let command = arguments
+            .split(' ')
+            .find(|word| word.starts_with('-') && word.ends_with(|last: char| last.is_ascii_uppercase()));
+        let name = format!("{}.{program}{}", self.changes, command.unwrap_or_default());
+        let turn = self.turns.entry(name.clone()).or_default();
+        *turn += 1;
+        let name = if *turn > 1 { format!("{name}#{turn}") } else { name };
+        if !asks {
+            self.changes += 1;
+        } else if *turn > 2 {
+            self.asked_often.insert(name.clone());
+        }
+        self.known.insert(child, (words.to_owned(), name));
+    }
+
+    fn name(&self, child: usize) -> String {
+        self.known.get(&child).map_or_else(|| format!("child-{child}"), |(_, name)| name.clone())
+    }
+
+    fn words(&self, child: usize) -> Option<String> {
+        self.known.get(&child).map(|(words, _)| words.clone())
     }
 }
 
@@ -103,6 +152,7 @@ impl Recording {
     /// the second and the last.
     pub fn points(self) -> Vec<Point> {
         let children = self.place.whose == Whose::Children;
+        let askers = &self.place.children.asked_often;
         let mut numbers: HashMap<String, usize> = HashMap::new();
         let mut points = Vec::new();
         for (mut point, acts) in self.calls {
@@ -112,7 +162,7 @@ impl Recording {
             let matters = !children
                 || acts
                 || ["sendto", "sendmsg", "exit_group"].iter().any(|name| point.call.starts_with(name));
-            if (acts || sampled) && matters {
+            if (acts || sampled) && matters && !askers.contains(&point.step) {
                 let number = numbers.entry(point.step.clone()).or_default();
                 *number += 1;
                 point.number = *number;
@@ -151,8 +201,29 @@ impl<'a> Strike<'a> {
         if self.at.is_some() || !(here || left) {
             return Verdict::Go;
         }
-        self.child = self.place.programs.get(&child).filter(|_| child > 0).cloned();
+        self.child = self.place.children.words(child);
         self.at = Some(Point { step, number: if here { self.point.number } else { 0 }, call: words, turn });
         Verdict::Kill
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Children;
+
+    #[test]
+    fn what_a_child_is_called_does_not_depend_on_how_often_the_run_asked() {
+        let named = |asks: usize| {
+            let mut children = Children::default();
+            for child in 1..=asks {
+                children.begins(child, "usr sbin iptables: -t nat -w -S");
+            }
+            children.begins(asks + 1, "usr sbin iptables: -t nat -w -D PITSTOP");
+            children.begins(asks + 2, "usr sbin iptables: -t nat -w -S");
+            let names: Vec<_> = (1..=asks + 2).map(|child| children.name(child)).collect();
+            names.into_iter().filter(|name| !children.asked_often.contains(name)).collect::<Vec<_>>()
+        };
+        assert_eq!(named(2), ["0.iptables-S", "0.iptables-S#2", "0.iptables-D", "1.iptables-S"]);
+        assert_eq!(named(7), named(2));
     }
 }
