@@ -188,16 +188,31 @@ fn until_nul(bytes: &[u8]) -> String {
     String::from_utf8_lossy(text).into_owned()
 }
 
-/// What is text, or the words in what is binary. A netlink message has its sequence number, which is a time, and its sender's
-/// process id in it: four bytes each, of which no three in a row are letters.
+/// What is text, or the words in what is binary.
 fn text(data: &[u8]) -> String {
     match std::str::from_utf8(data) {
         Ok(text) if !data.contains(&0) => text.to_owned(),
         _ => {
+            let data = timeless(data);
             let words = data.split(|byte| !byte.is_ascii_alphabetic()).filter(|word| word.len() >= 3);
             words.map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ")
         }
     }
+}
+
+/// Netlink messages without what differs from run to run: sequence numbers, which are times, and process ids. netlink(7): a message
+/// begins with its length, its type and flags, these two, and the next one follows at a multiple of four bytes.
+fn timeless(data: &[u8]) -> Vec<u8> {
+    let mut data = data.to_vec();
+    let mut rest = data.as_mut_slice();
+    while let Some((header, _)) = rest.split_first_chunk_mut::<16>() {
+        let length = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]);
+        header[8..].fill(0);
+        let length = usize::try_from(length).unwrap_or(usize::MAX).max(16);
+        let next = length.checked_next_multiple_of(4).unwrap_or(usize::MAX).min(rest.len());
+        rest = &mut rest[next..];
+    }
+    data
 }
 
 /// The step that a claim's record names.
@@ -238,9 +253,10 @@ mod tests {
                 [28_u32.to_ne_bytes(), 0x0005_0a01_u32.to_ne_bytes(), sequence.to_ne_bytes(), port.to_ne_bytes()];
             [&header.concat()[..], b"\x02\0\0\0\x08\0\x01\0nat\0"].concat()
         };
+        let batch = |sequence, port| [message(sequence, port), message(sequence + 1, port)].concat();
         // Bytes that are UTF-8 by chance, bytes that are not, and letters at their ends.
         for (sequence, port) in [(0x6920_4d41, 0x0041), (0x69ff_fe80, 0x3f_4142), (0x6a61_0062, 0x00c3_2800)] {
-            assert_eq!(text(&message(sequence, port)), "nat");
+            assert_eq!(text(&batch(sequence, port)), "nat nat");
         }
         assert_eq!(text(b"show info;show stat\n"), "show info;show stat\n");
     }
