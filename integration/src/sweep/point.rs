@@ -14,7 +14,7 @@ const ASKS: [&str; 3] = ["-S", "version", "list"];
 /// One call of a run, found again in another run of the same kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Point {
-    /// The step, with its turn where it is not the first; or the child, as [`Children`] names it.
+    /// The step, with its turn where it is not the first; or the child, by a name that is the same in every run.
     pub step: String,
     /// Which of the step's points, from 1.
     pub number: usize,
