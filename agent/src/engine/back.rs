@@ -155,7 +155,10 @@ impl Engine<'_> {
             percent = self.raise_weight(began, percent).await;
             let now = Instant::now();
             match checks {
-                Checks::Failed(_) if self.has_set_the_redirect_again().await => seen_up.clear(),
+                Checks::Failed(_) if self.has_set_the_redirect_again().await => {
+                    seen_up.clear();
+                    self.balancers.iter_mut().for_each(|balancer| balancer.forget_downs());
+                }
                 Checks::Failed(what) => return Err(Fault::new(Outcome::Failed, what, Some(CHECK_HINT.to_owned()))),
                 Checks::Down(what) if now >= given_up + EARNED => {
                     return Err(Fault::new(Outcome::TimedOut, what, Some(CHECK_HINT.to_owned())));

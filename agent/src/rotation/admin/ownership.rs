@@ -127,4 +127,9 @@ impl Admin {
         let before = entry.and_then(|entry| entry.downs).filter(|(counted_by, _)| *counted_by == pid);
         before.is_some_and(|(_, downs)| row.chkdown > downs)
     }
+
+    /// From now on [`has_gone_down`](Self::has_gone_down) tells nothing: checks had another reason to fail than the app.
+    pub fn forget_downs(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.downs = None);
+    }
 }
