@@ -143,8 +143,8 @@ impl Reader {
         self.names.plain(&until_nul(&bytes))
     }
 
-    /// The path, then after `: ` the arguments, which end with a null pointer, without the program's own name. An option of one letter keeps
-    /// its dash: it says what is asked for.
+    /// The path, then after `: ` the arguments, which end with a null pointer, without the program's own name. An option of one
+    /// letter keeps its dash: it says what is asked for.
     fn program(&self, [path, arguments, _]: [u64; 3]) -> String {
         let pointers = self.memory(arguments, ARGUMENTS * 8);
         let pointers = pointers.chunks_exact(8).filter_map(|bytes| bytes.try_into().ok()).map(u64::from_ne_bytes);

@@ -84,7 +84,8 @@ struct Children {
     turns: HashMap<String, usize>,
     /// What each runs, with its arguments, and its name.
     known: HashMap<usize, (String, String)>,
-    /// The names of those that asked what two before them had asked since the last change; how many there are differs from run to run.
+    /// The names of those that asked what two before them had asked since the last change; how many there are differs from run
+    /// to run.
     asked_often: HashSet<String>,
 }
 
