@@ -39,17 +39,26 @@ impl Relay {
         Self { path }
     }
 
+    /// Does something right before HAProxy hears the first line of which this is so.
+    pub fn at_first(
+        world: &World,
+        is_it: impl Fn(&str) -> bool + Send + Sync + 'static,
+        act: impl FnOnce() + Send + 'static,
+    ) -> Self {
+        let to_do = Mutex::new(Some(act));
+        Self::before_haproxy(world, move |line| {
+            let act = is_it(line).then(|| to_do.lock().unwrap().take()).flatten();
+            act.map(|act| act())
+        })
+    }
+
     /// Holds the first line of which this is so until [`Line::hand_on`].
     pub fn holding(world: &World, is_it: impl Fn(&str) -> bool + Send + Sync + 'static) -> Line {
         let (comes, came) = mpsc::channel();
         let (hand_on, handed_on) = mpsc::channel();
-        let to_hold = Mutex::new(Some((comes, handed_on)));
-        Self::before_haproxy(world, move |line| {
-            let held = is_it(line).then(|| to_hold.lock().unwrap().take()).flatten();
-            if let Some((comes, handed_on)) = held {
-                comes.send(()).ok();
-                handed_on.recv().ok();
-            }
+        Self::at_first(world, is_it, move || {
+            comes.send(()).ok();
+            handed_on.recv().ok();
         });
         Line { came, hand_on }
     }

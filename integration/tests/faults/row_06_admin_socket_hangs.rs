@@ -2,7 +2,7 @@
 //!
 //! Pitstop talks through a relay that suspends HAProxy's worker right before it hands a certain command on.
 
-use std::sync::{Mutex, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use integration::haproxy::Version;
@@ -32,15 +32,11 @@ impl Scene {
         let world = World::builder().version(Version::Bed("3.2")).pitstop_line("hold = \"0s\"").start();
         let worker = Pid::from_raw(world.haproxy.pid().unwrap());
         let (hangs, hung) = mpsc::channel();
-        let hangs = Mutex::new(Some(hangs));
-        Relay::before_haproxy(&world, move |line| {
-            if line.contains(hangs_at)
-                && let Some(hangs) = hangs.lock().unwrap().take()
-            {
-                suspend(worker);
-                hangs.send(()).ok();
-            }
-        });
+        let hang = move || {
+            suspend(worker);
+            hangs.send(()).ok();
+        };
+        Relay::at_first(&world, move |line| line.contains(hangs_at), hang);
         Self { world, worker, hung }
     }
 
