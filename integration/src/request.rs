@@ -28,13 +28,8 @@ pub struct Pending(JoinHandle<Option<Answer>>);
 impl Pending {
     /// Asks for `/work` that takes `time`, on a new connection, and does not wait. `cookie` is `NAME=VALUE`.
     pub fn work(address: SocketAddr, time: Duration, cookie: Option<&str>) -> Self {
-        let cookie = cookie.map(|cookie| format!("Cookie: {cookie}\r\n")).unwrap_or_default();
-        let head = format!(
-            "GET /work?ms={}&bytes=100 HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{cookie}\r\n",
-            time.as_millis()
-        );
         let mut stream = connect(address);
-        stream.write_all(head.as_bytes()).expect("send a request");
+        stream.write_all(work(address, time, cookie, "close").as_bytes()).expect("send a request");
         Self(std::thread::spawn(move || {
             let mut text = Vec::new();
             stream.read_to_end(&mut text).ok();
@@ -89,6 +84,19 @@ impl Held {
         held
     }
 
+    /// Asks for `/work` that takes `time`, and waits; `None` when the connection was cut before the end of the answer.
+    pub fn work(&mut self, time: Duration, cookie: &str) -> Option<Answer> {
+        let address = self.0.peer_addr().ok()?;
+        self.send(&work(address, time, Some(cookie), "keep-alive"));
+        let mut text = String::new();
+        loop {
+            text += &self.receive()?;
+            if let Some(answer) = parse(text.as_bytes()).filter(|answer| answer.complete) {
+                return Some(answer);
+            }
+        }
+    }
+
     /// Whether a conversation still goes on.
     pub fn is_alive(&mut self) -> bool {
         self.0.write_all(b"ping").is_ok() && self.receive().as_deref() == Some("ping")
@@ -103,6 +111,12 @@ impl Held {
         let length = self.0.read(&mut bytes).ok().filter(|length| *length > 0)?;
         Some(String::from_utf8_lossy(&bytes[..length]).into_owned())
     }
+}
+
+fn work(address: SocketAddr, time: Duration, cookie: Option<&str>, connection: &str) -> String {
+    let cookie = cookie.map(|cookie| format!("Cookie: {cookie}\r\n")).unwrap_or_default();
+    let what = format!("GET /work?ms={}&bytes=100 HTTP/1.1", time.as_millis());
+    format!("{what}\r\nHost: {address}\r\nConnection: {connection}\r\n{cookie}\r\n")
 }
 
 fn connect(address: SocketAddr) -> TcpStream {

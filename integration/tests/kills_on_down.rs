@@ -10,12 +10,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use integration::relay::Relay;
-use integration::request::{Answer, Pending};
+use integration::request::{Answer, Held, Pending};
 use integration::wait;
 use integration::world::{Builder, Redirects, World};
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -25,31 +25,40 @@ const SOON: Duration = Duration::from_secs(30);
 /// The client's own pause between two requests.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A client that sticks and asks without end.
+/// A client that sticks and asks without end, on one connection.
 ///
 /// HAProxy has no conditional command, so what is asked between pitstop's look and its `maint` would be lost, as
 /// `docs/pit-stop.md` says; how wide that moment is depends on the machine. Here nothing is asked in it: `maint` waits in the
 /// relay for the client's answer, and the client for HAProxy's.
 struct Sticky {
     stop: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
     answers: JoinHandle<Vec<Option<Answer>>>,
 }
 
 impl Sticky {
     fn start(frontend: SocketAddr, cookie: &'static str, in_flight: Arc<Mutex<()>>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&answered));
         let answers = std::thread::spawn(move || {
+            let mut client = Held::idle(frontend);
             let mut answers = Vec::new();
             while !stopped.load(Ordering::Relaxed) {
                 let one = in_flight.blocking_lock();
-                answers.push(Pending::work(frontend, Duration::from_millis(2), Some(cookie)).answer());
+                answers.push(client.work(Duration::from_millis(2), cookie));
                 drop(one);
+                counted.fetch_add(1, Ordering::Relaxed);
                 std::thread::sleep(PAUSE);
             }
             answers
         });
-        Self { stop, answers }
+        Self { stop, answered, answers }
+    }
+
+    /// Waits until so many more requests have ended.
+    fn wait_for_requests(&self, more: usize) {
+        let before = self.answered.load(Ordering::Relaxed);
+        wait::until("requests", SOON, || (self.answered.load(Ordering::Relaxed) >= before + more).then_some(()));
     }
 
     /// What it was answered, request by request.
@@ -73,10 +82,12 @@ fn nothing_is_dropped(builder: Builder, tell: impl Fn(&World)) {
     let request = Pending::work(world.frontend(), Duration::from_secs(5), Some("SERVER=A"));
     wait::until("the request is in flight", SOON, || (world.haproxy.in_flight("srvs/webA") > 0).then_some(()));
     let sticky = Sticky::start(world.frontend(), "SERVER=A", in_flight);
+    sticky.wait_for_requests(5);
     let outcome = world.pitstop.run(&["restart", "webA"]);
     outcome.assert_code(0);
     assert_eq!(request.assert_answered().pid, old);
     assert_ne!(world.apps[0].pid(), Some(old));
+    sticky.wait_for_requests(20);
     let answers = sticky.stop();
     assert!(
         answers.iter().all(|answer| answer.as_ref().is_some_and(|it| it.status == 200 && it.complete)),
