@@ -58,9 +58,7 @@ impl Place {
     /// The step that the call belongs to, the call, and its turn.
     fn next(&mut self, child: usize, call: &Call) -> (String, String, usize) {
         if let Some(step) = &call.begins {
-            let turn = self.begun.entry(step.clone()).or_default();
-            *turn += 1;
-            self.step = if *turn > 1 { format!("{step}#{turn}") } else { step.clone() };
+            (self.step, _) = numbered(&mut self.begun, step);
         }
         if call.name == "execve" {
             self.children.begins(child, &call.subject);
@@ -74,6 +72,13 @@ impl Place {
         *turn += 1;
         (step, call, *turn)
     }
+}
+
+/// One more of this name: the name, with its turn where that is not the first, and the turn.
+fn numbered(turns: &mut HashMap<String, usize>, name: &str) -> (String, usize) {
+    let turn = turns.entry(name.to_owned()).or_default();
+    *turn += 1;
+    (if *turn > 1 { format!("{name}#{turn}") } else { name.to_owned() }, *turn)
 }
 
 /// The children of a run, by names that are the same in every run, however often it asks the same: how many children have changed
@@ -104,12 +109,10 @@ impl Children {
             .split(' ')
             .find(|word| word.starts_with('-') && word.ends_with(|last: char| last.is_ascii_uppercase()));
         let name = format!("{}.{program}{}", self.changes, command.unwrap_or_default());
-        let turn = self.turns.entry(name.clone()).or_default();
-        *turn += 1;
-        let name = if *turn > 1 { format!("{name}#{turn}") } else { name };
+        let (name, turn) = numbered(&mut self.turns, &name);
         if !asks {
             self.changes += 1;
-        } else if *turn > 2 {
+        } else if turn > 2 {
             self.asked_often.insert(name.clone());
         }
         self.known.insert(child, (words.to_owned(), name));
