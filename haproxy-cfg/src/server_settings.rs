@@ -170,6 +170,17 @@ pub(crate) fn takes_a_value(keyword: &str) -> bool {
 }
 
 impl ServerSettings {
+    /// How the server is spoken to and its checks are not, each with the keyword that makes checks do so as well. With a port of their
+    /// own they do not follow what is said for the server (configuration manual, 5.2, `check-ssl` and `check-send-proxy`).
+    pub(crate) fn plain_checks(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let both = [
+            (&self.ssl, &self.check_ssl, "ssl", "check-ssl"),
+            (&self.send_proxy, &self.check_send_proxy, "send-proxy", "check-send-proxy"),
+        ];
+        let plain = both.into_iter().filter(|(speaks, checks_speak, ..)| speaks.is(&true) && checks_speak.is(&false));
+        plain.map(|(.., spoken, of_checks)| (spoken, of_checks))
+    }
+
     /// Applies the settings of one line, in their order.
     pub(crate) fn apply(&mut self, at: At, words: &[Word]) {
         if words.iter().any(|word| word.spreads) {

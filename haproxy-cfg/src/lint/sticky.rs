@@ -131,24 +131,15 @@ fn twin_check_port(report: &mut Report<'_>, backend: &Backend<'_>, main: &Server
     report.beside((Rule::TwinCheckPort, Rule::TwinCheckPort.severity()), spans, what, fix);
 }
 
-/// With a port of their own, checks do not follow what is said for the server (configuration manual, 5.2, `check-ssl` and
-/// `check-send-proxy`). That suits a port of another kind; this one is known to lead to the app's own.
+/// Checks on a port of their own do not speak as the server is spoken to. That suits a port of another kind; this one is known to lead
+/// to the app's own.
 fn plain_check(report: &mut Report<'_>, backend: &Backend<'_>, server: &Server) {
     let settings = &server.settings;
     let Some(Some(port)) = settings.port.known() else { return };
     if !settings.addr.is(&None) || !backend.is_checked_by_its_line(server) {
         return;
     }
-    let (mut words, mut missing) = (Vec::new(), Vec::new());
-    for (speaks, checks_speak, word, of_checks) in [
-        (&settings.ssl, &settings.check_ssl, "ssl", "check-ssl"),
-        (&settings.send_proxy, &settings.check_send_proxy, "send-proxy", "check-send-proxy"),
-    ] {
-        if speaks.is(&true) && checks_speak.is(&false) {
-            words.push(word);
-            missing.push(of_checks);
-        }
-    }
+    let (words, missing): (Vec<_>, Vec<_>) = settings.plain_checks().unzip();
     if !missing.is_empty() {
         let [words, lacks] = [words, missing.clone()].map(|words| words.join("` and `"));
         let what = format!("{} has `{words}`, and is checked on `port {port}` without `{lacks}`", server.name);

@@ -8,7 +8,6 @@ use super::text::quote;
 use crate::address::Address;
 use crate::config::Config;
 use crate::document::Place;
-use crate::effective::Effective;
 use crate::global::Level;
 use crate::proxy::Proxy;
 use crate::server::Server;
@@ -225,18 +224,14 @@ fn twin_of(proxy: &Proxy, server: &Server, claimed: &mut HashSet<Place>) -> Opti
             .collect::<Vec<_>>()
     };
     let (mains, backups) = (there(false), there(true));
-    let Some(cookie) = server.settings.cookie.known().cloned().flatten() else { return backups.into_iter().next() };
+    let cookie_of = |entry: &Server| entry.settings.cookie.known().cloned().flatten();
+    let Some(cookie) = cookie_of(server) else { return backups.into_iter().next() };
     let sticks = |entry: &Server, cookie: &str| entry.settings.cookie.is(&Some(cookie.to_owned()));
     let is_anothers = |backup: &Server| {
         claimed.contains(&backup.place)
-            || mains.iter().any(|main| {
-                main.place != server.place
-                    && main
-                        .settings
-                        .cookie
-                        .known()
-                        .is_some_and(|cookie| cookie.as_deref().is_some_and(|cookie| sticks(backup, cookie)))
-            })
+            || mains
+                .iter()
+                .any(|main| main.place != server.place && cookie_of(main).is_some_and(|cookie| sticks(backup, &cookie)))
     };
     let twin = backups
         .iter()
@@ -257,15 +252,9 @@ fn is_same_address(one: &Server, other: &Server) -> bool {
     one == other || read.port().is_some() && read.port() == other_read.port() && (same_ip || read == other_read)
 }
 
-/// What makes checks speak as the server is spoken to: with a port of their own they do not follow what is said for the server
-/// (configuration manual, 5.2, `check-ssl`).
+/// What makes checks speak as the server is spoken to.
 fn checks_as_spoken(settings: &ServerSettings) -> Vec<&'static str> {
-    let lacks = |has: &Effective<bool>, check_has: &Effective<bool>| has.is(&true) && check_has.is(&false);
-    let both = [
-        ("check-ssl", lacks(&settings.ssl, &settings.check_ssl)),
-        ("check-send-proxy", lacks(&settings.send_proxy, &settings.check_send_proxy)),
-    ];
-    both.into_iter().filter(|(_, lacks)| *lacks).map(|(keyword, _)| keyword).collect()
+    settings.plain_checks().map(|(_, of_checks)| of_checks).collect()
 }
 
 /// What a backup entry that is there lacks.
