@@ -1,7 +1,7 @@
 //! The files of HAProxy's configuration, as HAProxy finds them.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -31,9 +31,7 @@ pub fn read_files(paths: &[PathBuf]) -> Result<Vec<Source>, Unreadable> {
     for path in paths {
         let failed = |source| Unreadable { path: path.clone(), source };
         if path.as_os_str() == "-" {
-            let mut bytes = Vec::new();
-            io::stdin().lock().take(LARGEST).read_to_end(&mut bytes).map_err(failed)?;
-            sources.push(Source::new(STANDARD_INPUT, bytes));
+            sources.push(Source::new(STANDARD_INPUT, read_bounded(io::stdin().lock()).map_err(failed)?));
         } else if fs::metadata(path).map_err(failed)?.is_dir() {
             for file in files_of(path).map_err(failed)? {
                 sources.push(read_one(&file)?);
@@ -46,12 +44,12 @@ pub fn read_files(paths: &[PathBuf]) -> Result<Vec<Source>, Unreadable> {
 }
 
 fn read_one(path: &Path) -> Result<Source, Unreadable> {
-    let bytes = read_bounded(path).map_err(|source| Unreadable { path: path.to_owned(), source })?;
+    let bytes = read_regular(path).map_err(|source| Unreadable { path: path.to_owned(), source })?;
     Ok(Source::new(path.display().to_string(), bytes))
 }
 
 /// Regular files alone, for a pipe or a device may have no end, or nobody who writes.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(
@@ -59,8 +57,12 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
             "it is no regular file; `-` stands for standard input",
         ));
     }
+    read_bounded(file)
+}
+
+fn read_bounded(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    from.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
