@@ -67,9 +67,9 @@ impl Engine<'_> {
         }
         let balancer = self.app.balancers.iter().find(|known| known.name.as_str() == balancer)?;
         let Some(Address::Unix(path)) = &balancer.socket else { return None };
-        let sockets = config.global().sockets.iter().filter_map(|socket| socket.address.known());
+        let mut sockets = config.global().sockets.iter().filter_map(|socket| socket.address.known());
         let is_path = |address: &str| matches!(haproxy_cfg::Address::read(address), haproxy_cfg::Address::Path(of) if Path::new(of) == path);
-        let is_in_files = sockets.into_iter().any(|address| is_path(address));
+        let is_in_files = sockets.any(|address| is_path(address));
         let what = format!(
             "balancer {} was not asked: nobody serves {}, which its files have, so HAProxy does not run or has not read them yet",
             balancer.name,
@@ -93,10 +93,10 @@ fn is_missing(path: &Path) -> bool {
 fn is_served(path: &Path) -> bool {
     let Ok(sockets) = fs::read_to_string("/proc/net/unix") else { return true };
     let path = path.to_string_lossy();
-    let bound = sockets.lines().filter_map(|line| line.split_once('/')).map(|(_, name)| format!("/{name}"));
+    let mut bound = sockets.lines().filter_map(|line| line.split_once('/')).map(|(_, name)| format!("/{name}"));
     let is_own = |name: &str| {
         name.strip_prefix(&*path)
             .is_some_and(|rest| rest.is_empty() || (rest.starts_with('.') && rest.ends_with(".tmp")))
     };
-    bound.into_iter().any(|name| is_own(&name))
+    bound.any(|name| is_own(&name))
 }

@@ -253,7 +253,7 @@ impl Rotation for Admin {
         if step == Move::Restore && !self.touched {
             return Ok(());
         }
-        if step == Move::PutBack {
+        if step == Move::PutBack && !self.read_only {
             self.count_downs().await;
         }
         loop {
