@@ -22,8 +22,9 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// The client's own pause between two requests.
-const PAUSE: Duration = Duration::from_millis(20);
+/// The client's own pauses between two requests, in turn: half of them are long, as those of the load's client that sticks. Without
+/// a moment in which all is quiet nobody could be moved.
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(200)];
 
 /// A client that sticks and asks without end, on one connection.
 ///
@@ -42,15 +43,15 @@ impl Sticky {
         let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&answered));
         let answers = std::thread::spawn(move || {
             let mut client = Held::idle(frontend);
-            let mut answers = Vec::new();
-            while !stopped.load(Ordering::Relaxed) {
+            let asked = PAUSES.into_iter().cycle().take_while(|_| !stopped.load(Ordering::Relaxed)).map(|pause| {
                 let one = in_flight.blocking_lock();
-                answers.push(client.work(Duration::from_millis(2), cookie));
+                let answer = client.work(Duration::from_millis(2), cookie);
                 drop(one);
                 counted.fetch_add(1, Ordering::Relaxed);
-                std::thread::sleep(PAUSE);
-            }
-            answers
+                std::thread::sleep(pause);
+                answer
+            });
+            asked.collect()
         });
         Self { stop, answered, answers }
     }
